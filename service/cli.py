@@ -1,0 +1,79 @@
+"""Compose the command line; only this module knows exit codes."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import click
+import typer
+
+import service
+from service.commands import models, score, serve, train
+from service.commands import sample_data as sample
+from service.errors import ArtifactError, ConfigurationError, ModelNotFoundError, ServiceError
+
+FAILED: Final = 1
+USAGE: Final = 2
+CANNOT_START: Final = 3
+
+app = typer.Typer(
+    name="segserve",
+    help="Turn a CSV of customers into a segmentation service, alike on a laptop and on Amazon SageMaker.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("serve")(serve.serve)
+app.command("demo")(serve.demo)
+app.command("score")(score.score)
+app.command("sample-data")(sample.sample_data)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001  # typer's callback
+    if value:
+        typer.echo(f"segserve {service.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool | None,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = None,
+) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 done, 1 failed, 2 usage or configuration, 3 cannot start."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code; an error is one message on stderr, never a trace."""
+    try:
+        result: Any = app(arguments, standalone_mode=False)
+    except click.ClickException as exc:
+        exc.show()
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        typer.echo("Stopped.", err=True)
+        return 130
+    except ConfigurationError as exc:
+        return _report(exc, USAGE)
+    except (ModelNotFoundError, ArtifactError) as exc:
+        return _report(exc, CANNOT_START)
+    except ServiceError as exc:
+        return _report(exc, FAILED)
+    return result if isinstance(result, int) else 0
+
+
+def _report(error: ServiceError, code: int) -> int:
+    typer.echo(f"Error: {error}", err=True)
+    return code

@@ -1,0 +1,109 @@
+"""Look at and steer the model store: `segserve models`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from service.artifact import Artifact, read_artifact
+from service.commands.output import JsonOption, console, print_json
+from service.commands.segments import segment_table
+from service.settings import read_settings
+from service.store import Store
+
+app = typer.Typer(help="List and steer the model versions of a store.", no_args_is_help=True)
+
+StoreOption = Annotated[
+    str | None, typer.Option(help="Folder of model versions. Default: models.", show_default=False)
+]
+VersionArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="VERSION", help="A version, latest or production; default: what would be served."
+    ),
+]
+
+
+@app.command("list")
+def list_models(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List the versions, newest first."""
+    versions = _open(store)
+    production, latest = versions.production(), versions.latest()
+    rows = [
+        _summary(read_artifact(versions.resolve(version)), production=production, latest=latest)
+        for version in versions.versions()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        typer.echo(f"No model in {versions.root} yet: make one with 'segserve train customers.csv'")
+        return
+    table = Table(box=None)
+    for name in ("version", "k", "customers", "transform", "digest", ""):
+        table.add_column(name, justify="right" if name in {"k", "customers"} else "left")
+    for row in rows:
+        table.add_row(
+            row["version"],
+            str(row["k"]),
+            f"{row['customers']:,}",
+            row["transform"],
+            row["digest"][:12],
+            ", ".join(row["channels"]),
+        )
+    console().print(table)
+
+
+@app.command("show")
+def show_model(
+    version: VersionArgument = None, *, store: StoreOption = None, as_json: JsonOption = False
+) -> None:
+    """Show a version's segments and where it comes from."""
+    versions = _open(store)
+    artifact = read_artifact(versions.resolve(version))
+    summary = _summary(artifact, production=versions.production(), latest=versions.latest())
+    if as_json:
+        segments = [asdict(segment) for segment in artifact.model.segments]
+        print_json({**summary, "segments": segments, "provenance": asdict(artifact.manifest.provenance)})
+        return
+    out = console()
+    channels = f" ({', '.join(summary['channels'])})" if summary["channels"] else ""
+    out.print(f"{summary['version']}{channels}")
+    out.print(segment_table(artifact.model.segments))
+    libraries = ", ".join(f"{name} {number}" for name, number in artifact.manifest.provenance.libraries.items())
+    out.print(f"digest     {summary['digest']}")
+    out.print(f"transform  {summary['transform']}")
+    out.print(f"trained    {artifact.manifest.created} with Python {artifact.manifest.provenance.python}, {libraries}")
+
+
+@app.command("promote")
+def promote_model(version: str, *, store: StoreOption = None) -> None:
+    """Put a version into production: it is what 'serve' takes."""
+    _open(store).promote(version)
+    typer.echo(f"In production: {_open(store).production()}")
+
+
+@app.command("rollback")
+def rollback_model(*, store: StoreOption = None) -> None:
+    """Put back into production what was there before."""
+    typer.echo(f"In production: {_open(store).rollback()}")
+
+
+def _open(store: str | None) -> Store:
+    return Store(Path(read_settings(store=store).store))
+
+
+def _summary(artifact: Artifact, *, production: str | None, latest: str | None) -> dict[str, Any]:
+    version = artifact.manifest.model_version
+    channels = {"production": production, "latest": latest}
+    return {
+        "version": version,
+        "created": artifact.manifest.created,
+        "digest": artifact.model.digest,
+        "k": len(artifact.model.centroids),
+        "customers": sum(segment.size for segment in artifact.model.segments),
+        "transform": artifact.model.transform.value,
+        "channels": [name for name, pointed_at in channels.items() if pointed_at == version],
+    }

@@ -1,0 +1,126 @@
+"""Define what can go wrong, by who can mend it.
+
+    ServiceError
+    ├── ConfigurationError        a setting or an option has a value that is not accepted
+    │   └── MissingExtraError     a command needs packages of an extra that is not installed
+    ├── DatasetError              a customer file, or all of its records, cannot be used
+    ├── TrainingError             the records do not allow the fit that was asked for
+    ├── StoreError                the model store cannot be read or written
+    │   └── ModelNotFoundError    no such model, or none at all
+    ├── ArtifactError
+    │   ├── CorruptArtifactError        it is not what training wrote
+    │   └── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
+    └── InvocationError           an invocation cannot be answered
+        ├── InvalidPayloadError         the payload as a whole cannot be read
+        │   └── InvalidRecordError      one record of it cannot be used
+        ├── UnsupportedContentTypeError
+        ├── NotAcceptableError
+        ├── PayloadTooLargeError
+        ├── ModelNotReadyError
+        └── InvocationTimeoutError
+
+Messages read alone: what was wrong, where, what is accepted. They never repeat a payload.
+Statuses belong to service.serving, exit codes to service.cli.
+"""
+
+
+class ServiceError(Exception):
+    """Raised when segserve cannot do what was asked; the message is for the user."""
+
+
+class ConfigurationError(ServiceError):
+    """Raised when a setting, an option or an argument has a value that is not accepted."""
+
+
+class MissingExtraError(ConfigurationError):
+    """Raised when a command needs packages that are not installed."""
+
+    def __init__(self, command: str, *, extra: str, package: str) -> None:
+        """Name the command, the extra that holds its packages and the package that is missing."""
+        super().__init__(
+            f"segserve {command} needs the extra '{extra}' ({package} is not installed). "
+            f"Install it with: pip install 'segserve[{extra}]'"
+        )
+
+
+class DatasetError(ServiceError):
+    """Raised when a customer file, or every record in it, cannot be used."""
+
+
+class TrainingError(ServiceError):
+    """Raised when the records do not allow the fit that was asked for."""
+
+
+class StoreError(ServiceError):
+    """Raised when the model store cannot be read or written."""
+
+
+class ModelNotFoundError(StoreError):
+    """Raised when a model version or folder is not there."""
+
+
+class ArtifactError(ServiceError):
+    """Raised when a model artifact cannot be used."""
+
+
+class CorruptArtifactError(ArtifactError):
+    """Raised when an artifact is not what training wrote: damaged, incomplete or tampered with."""
+
+
+class IncompatibleArtifactError(ArtifactError):
+    """Raised when an artifact is intact but of a format that this version cannot read."""
+
+
+class InvocationError(ServiceError):
+    """Raised when an invocation cannot be answered."""
+
+    code = "InvocationError"
+    """What a program can match on in the error body."""
+
+
+class InvalidPayloadError(InvocationError):
+    """Raised when a payload as a whole cannot be read."""
+
+    code = "InvalidPayload"
+
+
+class InvalidRecordError(InvalidPayloadError):
+    """Raised when one record of a payload cannot be used."""
+
+    code = "InvalidRecord"
+
+    def __init__(self, message: str, *, position: int, field: str | None = None) -> None:
+        """Keep the record's position, which counts from 0, and the field that is wrong."""
+        super().__init__(message)
+        self.position = position
+        self.field = field
+
+
+class UnsupportedContentTypeError(InvocationError):
+    """Raised when the payload's content type is none of the accepted ones."""
+
+    code = "UnsupportedContentType"
+
+
+class NotAcceptableError(InvocationError):
+    """Raised when none of the content types in Accept can be produced."""
+
+    code = "NotAcceptable"
+
+
+class PayloadTooLargeError(InvocationError):
+    """Raised when a payload is larger than the cap."""
+
+    code = "PayloadTooLarge"
+
+
+class ModelNotReadyError(InvocationError):
+    """Raised when no model is loaded, or the loaded one fails its self-test."""
+
+    code = "ModelNotReady"
+
+
+class InvocationTimeoutError(InvocationError):
+    """Raised when an answer takes longer than SageMaker would wait for it."""
+
+    code = "InvocationTimeout"

@@ -1,0 +1,188 @@
+"""Hold a segmentation as plain numbers: all that an invocation needs, and nothing that runs code."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from service.errors import CorruptArtifactError, IncompatibleArtifactError
+from service.features import FEATURE_NAMES, MAX_VALUE, ZERO_PURCHASE_RULE
+from service.partition import Partition
+from service.transform import Transform
+
+FORMAT_VERSION: Final = 1
+"""Raised whenever an older reader would misunderstand a newer model.json."""
+
+MAX_CLUSTERS: Final = 1000
+
+_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_VALUE, le=MAX_VALUE)]
+Positive = Annotated[float, Field(allow_inf_nan=False, gt=0, le=MAX_VALUE)]
+NotNegative = Annotated[float, Field(allow_inf_nan=False, ge=0, le=MAX_VALUE)]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Describe one cluster in business terms."""
+
+    __pydantic_config__ = _STRICT
+
+    id: Annotated[int, Field(ge=0, lt=MAX_CLUSTERS)]
+    """The cluster's number, which is what an invocation answers."""
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    size: Annotated[int, Field(ge=0)]
+    """Customers of the training data in it."""
+    share: Annotated[float, Field(ge=0, le=1)]
+    profile: Mapping[str, Finite]
+    """Mean of Age, Income, Purchases and Spending_Power, in the user's units."""
+    outlier_distance: NotNegative
+    """Records farther from the centroid than this, in scaled space, are flagged."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Hold records with the clusters they were given at training: the self-test."""
+
+    __pydantic_config__ = _STRICT
+
+    records: tuple[tuple[NotNegative, NotNegative], ...]
+    clusters: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Hold how surely each record belongs to its cluster; every array has the shape (n_samples,)."""
+
+    clusters: npt.NDArray[np.int32]
+    distances: npt.NDArray[np.float64]
+    """To the own centroid, in scaled space."""
+    second_clusters: npt.NDArray[np.int32]
+    """-1 in a model with one cluster."""
+    second_distances: npt.NDArray[np.float64]
+    """Infinite in a model with one cluster."""
+    confidences: npt.NDArray[np.float64]
+    """From 0.5, as near to the second centroid, to 1, on the own one."""
+    is_outlier: npt.NDArray[np.bool_]
+    is_border: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SegmentModel:
+    """Hold scaling, centroids and segments; `model.json` is this class, field by field."""
+
+    __pydantic_config__ = _STRICT
+
+    transform: Transform
+    mean: tuple[Finite, Finite]
+    scale: tuple[Positive, Positive]
+    centroids: Annotated[tuple[tuple[Finite, Finite], ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
+    """In scaled space, one a cluster, in the order of their ids."""
+    segments: tuple[Segment, ...]
+    income_median: NotNegative
+    """Stands in for a missing Income when a file is scored."""
+    border_ratio: Annotated[float, Field(ge=1, le=MAX_VALUE)]
+    """A record is on a border when its second centroid is less than this many times as far as its first."""
+    golden: Golden
+    features: tuple[Literal["Age"], Literal["Spending_Power"]] = FEATURE_NAMES
+    zero_purchase_rule: Literal["at-least-one"] = ZERO_PURCHASE_RULE
+    format_version: int = field(default=FORMAT_VERSION)
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Return the arithmetic of this model."""
+        return Partition(transform=self.transform, mean=self.mean, scale=self.scale, centroids=self.centroids)
+
+    @cached_property
+    def digest(self) -> str:
+        """Return the sha256 of `to_json`: equal for the same records and hyperparameters."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def is_healthy(self) -> bool:
+        """Tell whether every centroid and every golden record is given the cluster it must have."""
+        records = np.array(self.golden.records, dtype=np.float64).reshape(-1, 2)
+        return (
+            tuple(self.partition.assign(records).tolist()) == self.golden.clusters
+            and tuple(self.partition.assign_one(*record) for record in self.golden.records)
+            == self.golden.clusters
+        )
+
+    def explain(self, vectors: npt.NDArray[np.float64]) -> Evidence:
+        """Return how surely each record belongs to its cluster.
+
+        Args:
+            vectors: Unscaled, valid features, shape (n_samples, 2), in FEATURE_NAMES order.
+        """
+        rows = np.arange(len(vectors))
+        clusters = self.partition.assign(vectors)
+        all_distances = self.partition.distances(vectors)
+        distances = all_distances[rows, clusters]
+        if len(self.centroids) == 1:
+            seconds = np.full(len(vectors), -1, dtype=np.int32)
+            second_distances = np.full(len(vectors), np.inf)
+            confidences = np.ones(len(vectors))
+        else:
+            all_distances[rows, clusters] = np.inf
+            seconds = all_distances.argmin(axis=1).astype(np.int32)
+            second_distances = all_distances[rows, seconds]
+            both = distances + second_distances
+            confidences = np.divide(second_distances, both, out=np.full(len(both), 0.5), where=both > 0)
+        limits = np.array([segment.outlier_distance for segment in self.segments])
+        return Evidence(
+            clusters=clusters,
+            distances=distances,
+            second_clusters=seconds,
+            second_distances=second_distances,
+            confidences=confidences,
+            is_outlier=distances > limits[clusters],
+            is_border=second_distances < self.border_ratio * distances,
+        )
+
+    def to_json(self) -> bytes:
+        """Return `model.json`: the same bytes for the same model, without clock or host."""
+        text = json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        return f"{text}\n".encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self:
+        """Read `model.json`.
+
+        Raises:
+            IncompatibleArtifactError: It has another format version.
+            CorruptArtifactError: It is not a model, or a model that contradicts itself.
+        """
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError) as exc:
+            raise CorruptArtifactError("model.json is not JSON") from exc
+        _check_format(document)
+        try:
+            model: Self = TypeAdapter(cls).validate_json(content)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise CorruptArtifactError(f"model.json: {where}: {first['msg']}") from None
+        model._check_consistency()
+        return model
+
+    def _check_consistency(self) -> None:
+        """Raise CorruptArtifactError where the parts do not fit together."""
+        k = len(self.centroids)
+        if tuple(segment.id for segment in self.segments) != tuple(range(k)):
+            raise CorruptArtifactError(f"model.json: segments must have the ids 0 to {k - 1}, in order")
+        if len(self.golden.records) != len(self.golden.clusters):
+            raise CorruptArtifactError("model.json: golden records and clusters differ in number")
+
+
+def _check_format(document: Any) -> None:
+    found = document.get("format_version") if isinstance(document, dict) else None
+    if found != FORMAT_VERSION:
+        raise IncompatibleArtifactError(
+            f"model.json has format version {found!r:.20}; this segserve reads version {FORMAT_VERSION}"
+        )

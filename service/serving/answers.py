@@ -1,0 +1,135 @@
+"""Write the answer to an invocation: labels alone, or everything that is known of each record."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, assert_never
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from service.model import SegmentModel
+from service.serving.media import Media
+
+_BAD_TEXT: Final = "ERROR"
+"""Source: AWS guide, "Batch transform errors": the placeholder for a record that failed (C56)."""
+_BAD_LABEL: Final = -1
+_FEW: Final = 64
+"""Up to here joining text is faster than numpy."""
+
+
+def encode_labels(labels: npt.NDArray[np.int32], *, bad: frozenset[int], media: Media, k: int) -> bytes:
+    """Return the labels, with a placeholder for each bad record.
+
+    Args:
+        labels: One a record, shape (n_samples,).
+        bad: Positions of the bad records.
+        media: Format of the answer.
+        k: Number of clusters.
+    """
+    if media is Media.NPY:
+        return _npy(labels, bad)
+    if not bad and k <= 10 and len(labels) > _FEW:
+        return _encode_digits(labels, media)
+    texts = [str(label) for label in labels.tolist()]
+    for position in bad:
+        texts[position] = _BAD_TEXT if media is Media.CSV else "null"
+    if media is Media.JSON:
+        return f"[{', '.join(texts)}]".encode()
+    return "".join(f"{text}\n" for text in texts).encode()
+
+
+def encode_details(
+    vectors: npt.NDArray[np.float64], *, bad: frozenset[int], media: Media, model: SegmentModel
+) -> bytes:
+    """Return cluster, distance, segment, confidence, second best and flags of each record.
+
+    The JSON form is a superset of what SageMaker's built-in K-Means answers.
+    """
+    details = [
+        None if position in bad else detail
+        for position, detail in enumerate(describe_records(vectors, model=model))
+    ]
+    match media:
+        case Media.JSON:
+            return orjson.dumps({"predictions": details})
+        case Media.JSON_LINES:
+            return b"".join(orjson.dumps(detail, option=orjson.OPT_APPEND_NEWLINE) for detail in details)
+        case Media.CSV:
+            return _csv(details)
+        case Media.NPY:
+            raise AssertionError("refused when the request was planned")
+        case _:
+            assert_never(media)
+
+
+def describe_records(vectors: npt.NDArray[np.float64], *, model: SegmentModel) -> Iterator[dict[str, Any]]:
+    """Yield what is known of each record.
+
+    Args:
+        vectors: Unscaled features, shape (n_samples, 2), in FEATURE_NAMES order.
+        model: Says what the segments are called and what is an outlier.
+    """
+    names = [segment.name for segment in model.segments]
+    evidence = model.explain(vectors)
+    for cluster, distance, second, second_distance, confidence, is_outlier, is_border in zip(
+        evidence.clusters.tolist(),
+        evidence.distances.tolist(),
+        evidence.second_clusters.tolist(),
+        evidence.second_distances.tolist(),
+        evidence.confidences.tolist(),
+        evidence.is_outlier.tolist(),
+        evidence.is_border.tolist(),
+        strict=True,
+    ):
+        yield {
+            "closest_cluster": float(cluster),
+            "distance_to_cluster": distance,
+            "segment": names[cluster],
+            "confidence": confidence,
+            "second": None
+            if second < 0
+            else {
+                "closest_cluster": float(second),
+                "distance_to_cluster": second_distance,
+                "segment": names[second],
+            },
+            "outlier": is_outlier,
+            "border": is_border,
+        }
+
+
+def _encode_digits(labels: npt.NDArray[np.int32], media: Media) -> bytes:
+    """Return labels of one digit each, by filling a template."""
+    separator = b", " if media is Media.JSON else b"\n"
+    template = np.frombuffer(b"0" + separator, dtype=np.uint8)
+    text = np.tile(template, (len(labels), 1))
+    text[:, 0] += labels.astype(np.uint8)
+    return b"[%b]" % text.tobytes()[: -len(separator)] if media is Media.JSON else text.tobytes()
+
+
+def _npy(labels: npt.NDArray[np.int32], bad: frozenset[int]) -> bytes:
+    if bad:
+        labels = labels.copy()
+        labels[list(bad)] = _BAD_LABEL
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, labels, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _csv(details: Sequence[Mapping[str, Any] | None]) -> bytes:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    for detail in details:
+        writer.writerow(
+            [_BAD_TEXT]
+            if detail is None
+            else [
+                int(detail["closest_cluster"]),
+                detail["distance_to_cluster"],
+                detail["segment"],
+                detail["confidence"],
+            ]
+        )
+    return buffer.getvalue().encode()

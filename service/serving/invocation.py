@@ -1,0 +1,145 @@
+"""Answer one invocation: bytes and headers in, bytes and headers out, no web framework."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from service.contract import MAX_ERROR_BYTES
+from service.errors import (
+    InvalidPayloadError,
+    InvalidRecordError,
+    InvocationError,
+    InvocationTimeoutError,
+    ModelNotReadyError,
+    NotAcceptableError,
+    PayloadTooLargeError,
+    UnsupportedContentTypeError,
+)
+from service.features import MAX_VALUE
+from service.model import SegmentModel
+from service.serving.answers import encode_details, encode_labels
+from service.serving.codec import decode
+from service.serving.media import Media, make_plan
+from service.settings import OnError
+
+STATUSES: Final[Mapping[type[InvocationError], int]] = {
+    InvalidRecordError: 400,
+    InvalidPayloadError: 400,
+    NotAcceptableError: 406,
+    PayloadTooLargeError: 413,
+    UnsupportedContentTypeError: 415,
+    ModelNotReadyError: 503,
+    InvocationTimeoutError: 504,
+}
+
+Header = tuple[bytes, bytes]
+
+_SMALL: Final = 256
+"""Bodies up to here, in bytes, are tried as a few plain JSON records in pure Python."""
+_MAX_MESSAGE: Final = MAX_ERROR_BYTES // 4
+"""In characters: JSON may write one of them in several bytes."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """Hold the model that a server answers with, and the server's own defaults."""
+
+    model: SegmentModel
+    version: str
+    default_accept: str = Media.JSON.value
+    on_error: OnError = OnError.REJECT
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """Hold the answer to an invocation."""
+
+    status: int
+    body: bytes
+    content_type: str
+    headers: tuple[Header, ...]
+    """All but content-length, names in lower case."""
+
+
+def invoke(body: bytes, *, content_type: str, accept: str, attributes: str, model: ServedModel) -> Invocation:
+    """Answer an invocation; never raises.
+
+    Args:
+        body: The payload.
+        content_type: Its content type, "" where the client gave none.
+        accept: Content types that the client can read, "" where it gave none.
+        attributes: `X-Amzn-SageMaker-Custom-Attributes`, "" where the client gave none.
+        model: Assigns the records.
+    """
+    try:
+        plan = make_plan(
+            content_type,
+            accept,
+            attributes,
+            default_accept=model.default_accept,
+            on_error=model.on_error,
+            version=model.version,
+        )
+        if len(body) <= _SMALL and plan.is_plain_json and (answer := _answer_few(body, model)):
+            return Invocation(200, answer, plan.content_type, plan.headers)
+        payload = decode(body, reader=plan.reader, is_lenient=plan.is_lenient)
+        if plan.has_detail:
+            answer = encode_details(payload.vectors, bad=payload.bad, media=plan.media, model=model.model)
+        else:
+            labels = model.model.partition.assign(payload.vectors)
+            answer = encode_labels(labels, bad=payload.bad, media=plan.media, k=len(model.model.centroids))
+    except InvocationError as exc:
+        return refuse(exc, version=model.version)
+    except Exception:
+        _logger.exception("Invocation failed bytes=%d", len(body))
+        return refuse(
+            InvocationError("the invocation failed; the server's log says why"), version=model.version
+        )
+    return Invocation(200, answer, plan.content_type, plan.headers)
+
+
+def refuse(error: InvocationError, *, version: str) -> Invocation:
+    """Return the answer that reports an error."""
+    return Invocation(
+        status=STATUSES.get(type(error), 500),
+        body=error_body(error.code, str(error), details=_position(error)),
+        content_type=Media.JSON.value,
+        headers=(
+            (b"content-type", Media.JSON.value.encode()),
+            (b"x-segserve-model-version", version.encode()),
+        ),
+    )
+
+
+def error_body(code: str, message: str, *, details: Mapping[str, object] | None = None) -> bytes:
+    """Return the one form that every error has, under MAX_ERROR_BYTES (C28)."""
+    return orjson.dumps({"error": {"code": code, "message": message[:_MAX_MESSAGE], **(details or {})}})
+
+
+def _answer_few(body: bytes, model: ServedModel) -> bytes | None:
+    """Answer a few plain records without numpy; None when the payload is anything else."""
+    try:
+        records = orjson.loads(body)
+        assign_one = model.model.partition.assign_one
+        labels = []
+        for age, power in records:
+            # bool is an int, but not a number that anyone means.
+            if type(age) is bool or type(power) is bool:
+                return None
+            if not (0.0 <= age <= MAX_VALUE and 0.0 <= power <= MAX_VALUE):
+                return None
+            labels.append(str(assign_one(float(age), float(power))))
+    except (ValueError, TypeError):
+        return None
+    return f"[{', '.join(labels)}]".encode() if type(records) is list else None
+
+
+def _position(error: InvocationError) -> dict[str, object]:
+    if not isinstance(error, InvalidRecordError):
+        return {}
+    return {"record": error.position, **({"field": error.field} if error.field else {})}

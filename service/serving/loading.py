@@ -1,0 +1,66 @@
+"""Find and verify the model to serve."""
+
+import logging
+from pathlib import Path
+
+from service.artifact import Artifact, read_artifact
+from service.errors import ConfigurationError, ModelNotFoundError
+from service.serving.invocation import ServedModel
+from service.serving.media import can_produce, produced_types
+from service.settings import Settings
+from service.store import Store
+
+_logger = logging.getLogger(__name__)
+
+
+def load_artifact(settings: Settings) -> Artifact:
+    """Return the artifact that the settings ask for.
+
+    Without a wish it is the one in SageMaker's folder, else the store's production, else its latest version.
+
+    Raises:
+        ModelNotFoundError: There is none.
+        ArtifactError: It cannot be used.
+    """
+    path = _find(settings)
+    artifact = read_artifact(path)
+    _logger.info(
+        "Model loaded version=%s digest=%s path=%s",
+        artifact.manifest.model_version,
+        artifact.model.digest,
+        path,
+    )
+    return artifact
+
+
+def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
+    """Return a model with the defaults that the settings ask for.
+
+    Raises:
+        ConfigurationError: Answers of the default content type cannot be produced.
+    """
+    if not can_produce(settings.default_accept):
+        raise ConfigurationError(
+            f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT={settings.default_accept!r} is not accepted: "
+            f"it should be one of {', '.join(produced_types())}"
+        )
+    return ServedModel(
+        model=artifact.model,
+        version=artifact.manifest.model_version,
+        default_accept=settings.default_accept,
+        on_error=settings.on_error,
+    )
+
+
+def _find(settings: Settings) -> Path:
+    store = Store(Path(settings.store))
+    if settings.model is not None:
+        path = Path(settings.model)
+        is_path = "/" in settings.model or path.exists()
+        return path if is_path else store.resolve(settings.model)
+    if settings.model_dir.is_dir() and any(settings.model_dir.iterdir()):
+        return settings.model_dir
+    try:
+        return store.resolve()
+    except ModelNotFoundError as exc:
+        raise ModelNotFoundError(f"{settings.model_dir} holds no model, and {exc}") from None

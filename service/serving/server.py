@@ -1,0 +1,125 @@
+"""Run the application on uvicorn: one process tree, no proxy before it, drained on SIGTERM."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from service.errors import ConfigurationError
+from service.serving.app import create_app
+from service.serving.loading import load_artifact
+from service.settings import Settings, variables
+
+KEEP_ALIVE_S: Final = 75
+"""C142: longer than clients keep idle connections in their pools."""
+
+_BACKLOG: Final = 2048
+
+
+def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight.
+
+    Args:
+        settings: What to serve, and how.
+        on_ready: Called with the URL once the first request can be answered.
+
+    Raises:
+        ModelNotFoundError: There is no model to serve.
+        ArtifactError: The model cannot be used.
+        ConfigurationError: The port is taken, or not allowed.
+    """
+    # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    app = create_app(load_artifact(settings), settings)
+    listener = _bind(settings)
+    url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
+    if settings.workers == 1:
+        _Server(_config(app, settings), on_ready=lambda: on_ready(url)).run(sockets=[listener])
+        return
+    # Each worker builds the application for itself, from the environment.
+    os.environ.update(_environment(settings))
+    config = _config("service.serving.app:create_app_from_environment", settings, factory=True)
+    server = uvicorn.Server(config)
+    on_ready(url)
+    Multiprocess(config, target=server.run, sockets=[listener]).run()
+
+
+class _Server(uvicorn.Server):
+    """Say when the first request can be answered."""
+
+    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """Return the logging set-up: one event a line, on stderr (C41)."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "stream": "ext://sys.stderr",
+            }
+        },
+        "root": {"handlers": ["stderr"], "level": level.upper()},
+        "loggers": {"uvicorn": {"level": "WARNING" if level == "info" else level.upper()}},
+    }
+
+
+def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=settings.workers,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=log_config(settings.log_level),
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=settings.graceful_timeout_s,
+    )
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """Take the port before the workers start, so that all share it; they listen on it."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as exc:
+        listener.close()
+        reason = (exc.strerror or str(exc)).lower()
+        raise ConfigurationError(
+            f"cannot listen on {settings.host} port {settings.port} ({reason}): choose another with --port"
+        ) from exc
+    listener.set_inheritable(True)
+    return listener
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """Return the settings as environment variables."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    return {names[0]: str(values[field]) for field, names in variables().items() if field in values}

@@ -1,0 +1,165 @@
+"""Read the environment into one frozen object: SageMaker's own variables first, then SERVICE_*."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service import contract
+from service.errors import ConfigurationError
+
+
+class OnError(StrEnum):
+    """Name what becomes of a payload with a bad record."""
+
+    REJECT = "reject"
+    """400, naming the record."""
+    PLACEHOLDER = "placeholder"
+    """`null` or `ERROR` in the record's place, so that line counts hold (C56)."""
+
+
+class Switch(StrEnum):
+    """Name the two positions of a switch."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class LogLevel(StrEnum):
+    """Name the log levels."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _log_level(value: object) -> object:
+    """Accept the numbers that AWS's own containers take (C89) beside the names."""
+    numbers = {"10": LogLevel.DEBUG, "20": LogLevel.INFO, "30": LogLevel.WARNING, "40": LogLevel.ERROR}
+    return numbers.get(str(value), _lower(value))
+
+
+class Settings(BaseSettings):
+    """Hold every setting; the first name of an alias that is set wins, an empty value counts as unset."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", case_sensitive=True)
+
+    host: str = Field("0.0.0.0", validation_alias="SERVICE_HOST")  # noqa: S104  # C6: all interfaces
+    """Address to listen on."""
+    port: int = Field(
+        contract.DEFAULT_PORT,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices(contract.BIND_TO_PORT, "SERVICE_PORT"),
+    )
+    """Port to listen on; 0 takes a free one."""
+    workers: int = Field(
+        1, ge=1, le=64, validation_alias=AliasChoices("SAGEMAKER_MODEL_SERVER_WORKERS", "SERVICE_WORKERS")
+    )
+    """Server processes."""
+    prefix: Path = Field(Path(contract.PREFIX), validation_alias="SERVICE_PREFIX")
+    """Where SageMaker's tree is."""
+    store: str = Field("models", validation_alias="SERVICE_STORE")
+    """Folder of model versions."""
+    model: str | None = Field(None, validation_alias="SERVICE_MODEL")
+    """Model to serve: an artifact's path, or a version of the store."""
+    max_payload_mb: int = Field(
+        contract.MAX_PAYLOAD_MB,
+        ge=0,
+        le=10_000,
+        validation_alias=AliasChoices("SAGEMAKER_MAX_PAYLOAD_IN_MB", "SERVICE_MAX_PAYLOAD_MB"),
+    )
+    """Largest payload accepted, in MiB; 0 is no limit (C47)."""
+    timeout_s: int | None = Field(
+        None,
+        ge=1,
+        le=3600,
+        validation_alias=AliasChoices("SAGEMAKER_MODEL_SERVER_TIMEOUT", "SERVICE_TIMEOUT_S"),
+    )
+    """Longest invocation, in seconds. Default: 55, and none in a batch job."""
+    graceful_timeout_s: int = Field(25, ge=1, le=3600, validation_alias="SERVICE_GRACEFUL_TIMEOUT_S")
+    """Time for requests in flight to finish after SIGTERM, in seconds (C4)."""
+    default_accept: str = Field(
+        "application/json",
+        validation_alias=AliasChoices("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SERVICE_DEFAULT_ACCEPT"),
+    )
+    """What to answer with when the request has no Accept, or `*/*` (C25)."""
+    on_error: Annotated[OnError, BeforeValidator(_lower)] = Field(
+        OnError.REJECT, validation_alias="SERVICE_ON_ERROR"
+    )
+    """What becomes of a payload with a bad record."""
+    console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
+    """Whether /model, /docs and /openapi.json are there."""
+    log_level: Annotated[LogLevel, BeforeValidator(_log_level)] = Field(
+        LogLevel.INFO, validation_alias=AliasChoices("SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
+    )
+    """How much is logged."""
+    batch: bool = Field(default=False, validation_alias="SAGEMAKER_BATCH")
+    """Whether this is a batch transform job (C47)."""
+    batch_strategy: str = Field("MULTI_RECORD", validation_alias="SAGEMAKER_BATCH_STRATEGY")
+    """What /execution-parameters proposes (C48, C49)."""
+    max_concurrent_transforms: int | None = Field(
+        None, ge=0, le=1000, validation_alias="SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"
+    )
+    """What /execution-parameters proposes. Default: the number of workers."""
+
+    @property
+    def model_dir(self) -> Path:
+        """Return the folder that SageMaker unpacks a model artifact into."""
+        return self.prefix / contract.MODEL_DIR
+
+    @property
+    def max_payload_bytes(self) -> int | None:
+        """Return the largest payload accepted, None for no limit."""
+        return self.max_payload_mb * 2**20 or None
+
+    @property
+    def invocation_timeout_s(self) -> float | None:
+        """Return how long an invocation may take, None for no limit (C26, C50)."""
+        if self.timeout_s is None:
+            return None if self.batch else contract.INVOCATION_TIMEOUT_S - 5
+        return self.timeout_s
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """Read the environment, with `overrides` by field name on top; an override of None does not count.
+
+    Raises:
+        ConfigurationError: A value is not accepted; names the variable, the value and what is.
+    """
+    given = {_variable(name): value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as exc:
+        raise ConfigurationError(_explain(exc)) from None
+
+
+def variables() -> Mapping[str, tuple[str, ...]]:
+    """Return each field's environment variables, the first of which wins."""
+    return {name: _variables(name) for name in Settings.model_fields}
+
+
+def _variables(name: str) -> tuple[str, ...]:
+    alias = Settings.model_fields[name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices)
+    return (str(alias),)
+
+
+def _variable(name: str) -> str:
+    return _variables(name)[0]
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    variable = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{variable}={str(first['input'])[:80]!r} is not accepted: it should be {message}"

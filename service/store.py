@@ -1,0 +1,212 @@
+"""Keep model versions in a folder that is always readable, whoever writes and whenever they are killed.
+
+Layout: `STORE/<version>/model.tar.gz`, and `STORE/channels.json` for what is in production. A version is
+written under a hidden name, synced and renamed: it is there whole or not at all.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from service import artifact
+from service.artifact import ARCHIVE, VERSION_PATTERN, Provenance
+from service.errors import ModelNotFoundError, StoreError
+
+CHANNELS: Final = "channels.json"
+_LOCK: Final = ".lock"
+_UNFINISHED: Final = ".unfinished-"
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Hold which versions the store points at."""
+
+    latest: str | None = None
+    production: str | None = None
+    history: tuple[str, ...] = ()
+    """What was in production before, oldest first."""
+
+
+class Store:
+    """Add, list, resolve, promote and roll back model versions below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        """Name the folder; it is made when the first version is added."""
+        self.root = root
+
+    def add(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        provenance: Provenance,
+        beside: Mapping[str, Path] | None = None,
+    ) -> str:
+        """Write a new version and return its id.
+
+        Args:
+            files: The artifact's files by name, without the manifest.
+            provenance: Goes into the manifest.
+            beside: Files to copy next to the artifact, by name.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
+        except OSError as exc:
+            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
+        try:
+            for name, source in (beside or {}).items():
+                _write_synced(staging / name, source.read_bytes())
+            version = self._publish(staging, files, provenance)
+        except OSError as exc:
+            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        with self._channels_locked() as channels:
+            self._write_channels(Channels(version, channels.production, channels.history))
+        return version
+
+    def versions(self) -> list[str]:
+        """Return the ids of all versions, newest first."""
+        if not self.root.is_dir():
+            return []
+        latest = self._read_channels().latest
+        names = [
+            entry.name
+            for entry in self.root.iterdir()
+            if VERSION_PATTERN.fullmatch(entry.name) and (entry / ARCHIVE).is_file()
+        ]
+        # Two of the same second: the one written last is the newest.
+        return sorted(names, key=lambda name: (name.split("-")[0], name == latest, name), reverse=True)
+
+    def latest(self) -> str | None:
+        """Return the newest version, None in an empty store."""
+        return next(iter(self.versions()), None)
+
+    def production(self) -> str | None:
+        """Return the version in production, None when none was promoted."""
+        return self._read_channels().production
+
+    def resolve(self, name: str | None = None) -> Path:
+        """Return the artifact of a version, of the channel `latest` or `production`, or of what to serve.
+
+        Args:
+            name: None stands for production, else the latest.
+
+        Raises:
+            ModelNotFoundError: There is no such version; says which there are.
+        """
+        if name is None:
+            name = self.production() or self.latest()
+        elif name == "latest":
+            name = self.latest()
+        elif name == "production":
+            name = self.production()
+        versions = self.versions()
+        if not versions:
+            raise ModelNotFoundError(
+                f"the model store {self.root} holds no model yet: "
+                "make one with 'segserve train customers.csv', or try 'segserve demo'"
+            )
+        if name not in versions:
+            known = ", ".join(versions[:3]) + (", ..." if len(versions) > 3 else "")
+            wanted = "a model in production" if name is None else f"the model {name[:80]!r}"
+            raise ModelNotFoundError(f"the model store {self.root} does not hold {wanted}; it holds {known}")
+        return self.root / name / ARCHIVE
+
+    def promote(self, version: str) -> None:
+        """Put a version into production; `rollback` undoes it.
+
+        Raises:
+            ModelNotFoundError: There is no such version.
+        """
+        promoted = self.resolve(version).parent.name
+        with self._channels_locked() as channels:
+            if channels.production == promoted:
+                return
+            before = (channels.production,) if channels.production else ()
+            self._write_channels(Channels(channels.latest, promoted, channels.history + before))
+
+    def rollback(self) -> str:
+        """Put back what was in production before and return it.
+
+        Raises:
+            ModelNotFoundError: Nothing was in production before.
+        """
+        with self._channels_locked() as channels:
+            if not channels.history:
+                raise ModelNotFoundError(
+                    f"the model store {self.root} has no earlier production model to roll back to"
+                )
+            *history, previous = channels.history
+            self._write_channels(Channels(channels.latest, previous, tuple(history)))
+        return previous
+
+    def _publish(self, staging: Path, files: Mapping[str, bytes], provenance: Provenance) -> str:
+        """Give the version a name that no other has, and make it visible."""
+        while True:
+            version, content = artifact.pack(files, provenance=provenance, created=datetime.now(UTC))
+            _write_synced(staging / ARCHIVE, content)
+            _sync_folder(staging)
+            staging.chmod(0o755)
+            try:
+                staging.rename(self.root / version)
+            except OSError:
+                if not (self.root / version).exists():
+                    raise
+                continue  # the same digest in the same microsecond: the clock moves on
+            _sync_folder(self.root)
+            return version
+
+    def _read_channels(self) -> Channels:
+        try:
+            document = json.loads((self.root / CHANNELS).read_bytes())
+            return Channels(document["latest"], document["production"], tuple(document["history"]))
+        except FileNotFoundError:
+            return Channels()
+        except (OSError, ValueError, KeyError, TypeError) as exc:
+            raise StoreError(
+                f"{self.root / CHANNELS} cannot be read. Delete it to go on: "
+                "no version is lost, but which one is in production must then be said again"
+            ) from exc
+
+    @contextmanager
+    def _channels_locked(self) -> Iterator[Channels]:
+        """Hold off other writers while the channels are read and written."""
+        try:
+            with (self.root / _LOCK).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield self._read_channels()
+        except OSError as exc:
+            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
+
+    def _write_channels(self, channels: Channels) -> None:
+        temporary = self.root / f"{_UNFINISHED}{os.getpid()}.json"
+        _write_synced(temporary, f"{json.dumps(asdict(channels), indent=1)}\n".encode())
+        temporary.replace(self.root / CHANNELS)
+        _sync_folder(self.root)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,304 @@
+"""Open the files people really have: CSV in any usual dialect, or Parquet, in batches of bounded memory.
+
+pyarrow reads the CSV, all columns as text. What it cannot tell is found beforehand: the encoding, by decoding
+the file once, and the delimiter, from the first records. Its record numbers are not lines where quoted line
+breaks precede; only when somebody asks for lines does the csv module walk the file once more.
+"""
+
+import codecs
+import csv
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from service.errors import DatasetError
+
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_SAMPLE_CHARS: Final = 128 * 1024
+"""What the delimiter is sniffed from; no longer than the csv module's longest field."""
+
+_SAMPLE_RECORDS: Final = 50
+_BLOCK_BYTES: Final = 1 << 20
+"""What pyarrow parses at a time; no record can be longer."""
+
+_BATCH_ROWS: Final = 32_768
+_SENTINEL: Final = "end of file"
+_FOREIGN: Final = {
+    b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV first",
+    b"\x1f\x8b": "is compressed; decompress it first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """Say what a file was and what was in it, once it is read."""
+
+    name: str
+    """As the user gave it."""
+    format: Literal["csv", "parquet"]
+    delimiter: str | None
+    encoding: str | None
+    """The name of the Python codec."""
+    records: int
+    """Without the header and blank rows; with those that have too many or too few fields."""
+    blank: int
+
+
+@dataclass(frozen=True, slots=True)
+class RaggedRow:
+    """Hold a record with too many or too few fields."""
+
+    record: int
+    text: str
+    expected: int
+    actual: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """Hold rows as they stand in the file, without the ragged ones."""
+
+    table: pa.Table
+    records: npt.NDArray[np.int64]
+    """The number of each row, from 1. In CSV, the header and blank lines count."""
+
+
+class _Dialect(NamedTuple):
+    delimiter: str
+    columns: tuple[str, ...]
+    header_records: int
+    """The header and the blank lines above it."""
+
+
+class CustomerFile:
+    """Hold an open file: what it is, its columns, and how far it has been read."""
+
+    def __init__(self, path: Path) -> None:
+        """Find out what the file is; `open_customers` says what can go wrong."""
+        self.path = path
+        self.format: Literal["csv", "parquet"] = "parquet" if _is_parquet(path) else "csv"
+        self.delimiter: str | None = None
+        self.encoding: str | None = None
+        self.size_bytes = path.stat().st_size
+        self.done_bytes = 0
+        self.ragged: list[RaggedRow] = []
+        """Grows while batches are read; whoever has dealt with some may remove them."""
+        self.ragged_count = 0
+        self.blank_count = 0
+        """Ragged rows without any text; blank rows of the right width are in the batches."""
+        self._skipped: list[int] = []
+        self._starts: Iterator[tuple[int, int]] = iter(())
+        self._unlocated = sys.maxsize
+        if self.format == "parquet":
+            with pyarrow.parquet.ParquetFile(path) as source:
+                schema = source.schema_arrow
+            self.columns, self.types = tuple(schema.names), tuple(schema.types)
+        else:
+            self.encoding, quotes = _find_encoding(path)
+            self.delimiter, self.columns, self._header_records = _sniff(path, encoding=self.encoding)
+            if quotes % 2:
+                _refuse_open_quote(path, encoding=self.encoding, delimiter=self.delimiter)
+            self.types = (pa.string(),) * len(self.columns)
+
+    def batches(self) -> Iterator[RawBatch]:
+        """Read the file once.
+
+        Raises:
+            DatasetError: It turns out to be damaged.
+        """
+        try:
+            yield from self._read_parquet() if self.format == "parquet" else self._read_csv()
+        except (pa.ArrowException, OSError) as exc:
+            hint = f", or has a record of over {_BLOCK_BYTES} bytes" if self.format == "csv" else ""
+            raise DatasetError(
+                f"{self.path} cannot be read to its end as {self.format}: it is damaged{hint}"
+            ) from exc
+        self.done_bytes = self.size_bytes
+
+    def line_numbers(self, records: Sequence[int]) -> list[int]:
+        """Return the line on which each record starts, from 1; in Parquet, the number of the row.
+
+        Asking in ascending order, batch after batch, costs one more pass over the file in all.
+        """
+        if self.format == "parquet":
+            return list(records)
+        lines: dict[int, int] = {}
+        limit = csv.field_size_limit(_BLOCK_BYTES)
+        try:
+            for record in sorted(set(records)):
+                if record < self._unlocated:
+                    self._starts = self._walk()
+                lines[record] = next(line for number, line in self._starts if number == record)
+                self._unlocated = record + 1
+        finally:
+            csv.field_size_limit(limit)
+        return [lines[record] for record in records]
+
+    def _walk(self) -> Iterator[tuple[int, int]]:
+        """Number the records as pyarrow does, and give the line on which each of them starts."""
+        with self.path.open(encoding=self.encoding, newline="") as file:
+            reader = csv.reader(file, delimiter=str(self.delimiter))
+            line = 1
+            for number, _ in enumerate(reader, start=1):
+                yield number, line
+                line = reader.line_num + 1
+
+    def _read_parquet(self) -> Iterator[RawBatch]:
+        done = 0
+        with pyarrow.parquet.ParquetFile(self.path) as source:
+            total = source.metadata.num_rows
+            for batch in source.iter_batches(batch_size=_BATCH_ROWS):
+                records = np.arange(done + 1, done + batch.num_rows + 1, dtype=np.int64)
+                done += batch.num_rows
+                self.done_bytes = self.size_bytes * done // total
+                yield RawBatch(pa.Table.from_batches([batch]), records)
+
+    def _read_csv(self) -> Iterator[RawBatch]:
+        following = self._header_records + 1
+        with pa.OSFile(str(self.path)) as stream:
+            for batch in self._open_csv(stream):
+                self.done_bytes = min(stream.tell(), self.size_bytes)
+                if batch.num_rows:
+                    records = self._number(following, size=batch.num_rows)
+                    following = int(records[-1]) + 1
+                    yield RawBatch(pa.table(batch.columns, names=list(self.columns)), records)
+
+    def _open_csv(self, stream: pa.NativeFile) -> pyarrow.csv.CSVStreamingReader:
+        # Several columns may have an empty name, and pyarrow gives types by name: so it sees numbers here.
+        names = [str(position) for position in range(len(self.columns))]
+        return pyarrow.csv.open_csv(
+            stream,
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False,  # with threads, ragged rows come without their number
+                block_size=_BLOCK_BYTES,
+                encoding="utf8" if self.encoding == "utf-8-sig" else self.encoding,
+                column_names=names,
+                skip_rows_after_names=self._header_records,
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self.delimiter,
+                newlines_in_values=True,
+                ignore_empty_lines=False,
+                invalid_row_handler=self._skip,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+
+    def _skip(self, row: pyarrow.csv.InvalidRow) -> Literal["skip"]:
+        self._skipped.append(row.number)
+        if not row.text.replace(str(self.delimiter), "").strip(' \t\r\n"'):
+            self.blank_count += 1
+            return "skip"
+        self.ragged_count += 1
+        self.ragged.append(RaggedRow(row.number, row.text, row.expected_columns, row.actual_columns))
+        return "skip"
+
+    def _number(self, first: int, *, size: int) -> npt.NDArray[np.int64]:
+        """Number the next rows, leaving out what was skipped; pyarrow may have parsed ahead of them."""
+        numbers = np.arange(first, first + size + len(self._skipped), dtype=np.int64)
+        records = np.setdiff1d(numbers, self._skipped, assume_unique=True)[:size]
+        self._skipped = [number for number in self._skipped if number > records[-1]]
+        return records
+
+
+def open_customers(path: Path) -> CustomerFile:
+    """Open a CSV or Parquet file.
+
+    Raises:
+        DatasetError: There is no such file, or it is not readable, empty, or neither CSV nor Parquet.
+    """
+    try:
+        if path.is_dir():
+            raise DatasetError(f"{path} is a folder; name the files in it")
+        if path.exists() and not path.is_file():
+            raise DatasetError(f"{path} is not a regular file; it is read more than once")
+        return CustomerFile(path)
+    except FileNotFoundError:
+        raise DatasetError(f"{path} does not exist") from None
+    except pa.ArrowException as exc:
+        raise DatasetError(f"{path} cannot be read as Parquet: it is damaged or incomplete") from exc
+    except OSError as exc:
+        raise DatasetError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(4)
+    for magic, problem in _FOREIGN.items():
+        if start.startswith(magic):
+            raise DatasetError(f"{path} {problem}")
+    return start == b"PAR1" or (path.suffix.casefold() == ".parquet" and bool(start))
+
+
+def _find_encoding(path: Path) -> tuple[str, int]:
+    """Return the codec and the number of quotes; decodes all, for one odd letter may stand at the end."""
+    with path.open("rb") as file:
+        start = file.read(3)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        candidates: tuple[str, ...] = ("utf-16",)
+    elif start == codecs.BOM_UTF8:
+        candidates = ("utf-8-sig",)
+    else:
+        candidates = ("utf-8", "cp1252")
+    for encoding in candidates:
+        try:
+            with path.open(encoding=encoding, newline="") as file:
+                quotes = 0
+                while (chunk := file.read(1 << 20)) and "\0" not in chunk:
+                    quotes += chunk.count('"')
+                if not chunk:
+                    return encoding, quotes
+        except UnicodeError:
+            continue
+    raise DatasetError(
+        f"{path} is not a text file; accepted are Parquet, and CSV in UTF-8, UTF-16 with a byte-order mark "
+        "or Windows-1252"
+    )
+
+
+def _sniff(path: Path, *, encoding: str) -> _Dialect:
+    """Find the header, and the delimiter that divides most of the first records like it."""
+    with path.open(encoding=encoding, newline="") as file:
+        sample = file.read(_SAMPLE_CHARS)
+        is_whole = not file.read(1)
+    scored: list[tuple[float, int, _Dialect]] = []
+    for delimiter in _DELIMITERS:
+        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+        numbered = enumerate(islice(reader, None if is_whole else _SAMPLE_RECORDS), start=1)
+        records = [(number, row) for number, row in numbered if any(field.strip() for field in row)]
+        if not records:
+            continue
+        header_records, header = records[0]
+        if is_whole and len(records) == 1:
+            raise DatasetError(f"{path} has a header but no records")
+        widths = [len(row) for _, row in records[1:_SAMPLE_RECORDS]]
+        share = widths.count(len(header)) / max(len(widths), 1) if len(header) > 1 else -1.0
+        scored.append((share, len(header), _Dialect(delimiter, tuple(header), header_records)))
+    if not scored:
+        raise DatasetError(f"{path} is empty")
+    return max(scored, key=lambda candidate: candidate[:2])[2]
+
+
+def _refuse_open_quote(path: Path, *, encoding: str, delimiter: str) -> None:
+    """Refuse a quote that swallows the rest of the file, which pyarrow reads as one long field."""
+    row: list[str] = []
+    start = line = 1
+    with path.open(encoding=encoding, newline="") as file:
+        reader = csv.reader(chain(file, [_SENTINEL]), delimiter=delimiter)
+        try:
+            for row in reader:
+                start, line = line, reader.line_num + 1
+        except csv.Error:  # the field is longer than the csv module accepts
+            start, row = line, []
+    if row != [_SENTINEL]:
+        raise DatasetError(f"{path} has a quote in the record of line {start} that is never closed")
