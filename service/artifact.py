@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Annotated, Final
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -152,7 +152,7 @@ def _tar_gz(files: Mapping[str, bytes]) -> bytes:
 class _Capped:
     """Pass on a stream's bytes until there are too many: a small archive can unpack to terabytes."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream
         self._left = MAX_ARCHIVE_BYTES
 

@@ -197,6 +197,17 @@ class Store:
         _sync_folder(self.root)
 
 
+def find_artifact(wish: str | None, *, store: Path) -> Path:
+    """Return the artifact at a path, or of a version, channel or default of the store.
+
+    Raises:
+        ModelNotFoundError: The store does not hold it.
+    """
+    if wish is not None and ("/" in wish or Path(wish).exists()):
+        return Path(wish)
+    return Store(store).resolve(wish)
+
+
 def _write_synced(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)

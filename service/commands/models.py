@@ -1,34 +1,31 @@
 """Look at and steer the model store: `segserve models`."""
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from service.artifact import Artifact, read_artifact
-from service.commands.output import JsonOption, console, print_json
-from service.commands.segments import segment_table
-from service.settings import read_settings
-from service.store import Store
+from service.commands.options import JsonOption, StoreOption
+
+if TYPE_CHECKING:
+    from service.artifact import Artifact
+    from service.store import Store
 
 app = typer.Typer(help="List and steer the model versions of a store.", no_args_is_help=True)
 
-StoreOption = Annotated[
-    str | None, typer.Option(help="Folder of model versions. Default: models.", show_default=False)
-]
 VersionArgument = Annotated[
     str | None,
-    typer.Argument(
-        metavar="VERSION", help="A version, latest or production; default: what would be served."
-    ),
+    typer.Argument(metavar="VERSION", help="A version, latest or production; default: what would be served."),
 ]
 
 
 @app.command("list")
 def list_models(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the versions, newest first."""
+    from rich.table import Table
+
+    from service.artifact import read_artifact
+    from service.commands.output import console, print_json
+
     versions = _open(store)
     production, latest = versions.production(), versions.latest()
     rows = [
@@ -61,6 +58,12 @@ def show_model(
     version: VersionArgument = None, *, store: StoreOption = None, as_json: JsonOption = False
 ) -> None:
     """Show a version's segments and where it comes from."""
+    from dataclasses import asdict
+
+    from service.artifact import read_artifact
+    from service.commands.output import console, print_json
+    from service.commands.segments import segment_table
+
     versions = _open(store)
     artifact = read_artifact(versions.resolve(version))
     summary = _summary(artifact, production=versions.production(), latest=versions.latest())
@@ -72,10 +75,12 @@ def show_model(
     channels = f" ({', '.join(summary['channels'])})" if summary["channels"] else ""
     out.print(f"{summary['version']}{channels}")
     out.print(segment_table(artifact.model.segments))
-    libraries = ", ".join(f"{name} {number}" for name, number in artifact.manifest.provenance.libraries.items())
+    provenance = artifact.manifest.provenance
+    libraries = ", ".join(f"{name} {number}" for name, number in provenance.libraries.items())
     out.print(f"digest     {summary['digest']}")
     out.print(f"transform  {summary['transform']}")
-    out.print(f"trained    {artifact.manifest.created} with Python {artifact.manifest.provenance.python}, {libraries}")
+    out.print(f"trained    {artifact.manifest.created}")
+    out.print(f"with       Python {provenance.python}, {libraries}")
 
 
 @app.command("promote")
@@ -91,11 +96,16 @@ def rollback_model(*, store: StoreOption = None) -> None:
     typer.echo(f"In production: {_open(store).rollback()}")
 
 
-def _open(store: str | None) -> Store:
+def _open(store: str | None) -> "Store":
+    from pathlib import Path
+
+    from service.settings import read_settings
+    from service.store import Store
+
     return Store(Path(read_settings(store=store).store))
 
 
-def _summary(artifact: Artifact, *, production: str | None, latest: str | None) -> dict[str, Any]:
+def _summary(artifact: "Artifact", *, production: str | None, latest: str | None) -> dict[str, Any]:
     version = artifact.manifest.model_version
     channels = {"production": production, "latest": latest}
     return {

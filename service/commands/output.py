@@ -1,20 +1,22 @@
 """Show results and progress to a person, or results as JSON to a program."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+_WIDTH: Final = 160
+"""Of a table in a file or a pipe, where no line needs to be folded."""
 
 
 def console() -> Console:
     """Return the console for results: plain text where stdout is not a terminal."""
-    return Console(highlight=False, soft_wrap=True)
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def print_json(document: Mapping[str, Any] | list[Any]) -> None:
@@ -41,5 +43,6 @@ class ProgressBar:
 def progress_bar() -> Iterator[ProgressBar]:
     """Show progress while the block runs; nothing remains of it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
         yield ProgressBar(progress)

@@ -1,2 +1,81 @@
-"""placeholder until the reader lands"""
-def score() -> None: ...
+"""Give every customer of a file a segment: `segserve score`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands.options import DecimalOption, JsonOption, MapOption, StoreOption
+from service.errors import MissingExtraError
+
+
+def score(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Customer file: CSV or Parquet.")],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="File to write: CSV, or Parquet by its ending.", show_default=False
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|VERSION",
+            help="An artifact's path or a version of the store. Default: production, else the latest.",
+            show_default=False,
+        ),
+    ] = None,
+    store: StoreOption = None,
+    column_map: MapOption = None,
+    decimal: DecimalOption = ".",
+    prefix: Annotated[str, typer.Option(help="Stands before the names of the added columns.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Copy a file with a segment for every customer."""
+    try:
+        from service.training.score import score_file
+    except ModuleNotFoundError as exc:
+        raise MissingExtraError("score", extra="train", package=exc.name or "a package") from exc
+    from service.artifact import read_artifact
+    from service.commands.output import print_json, progress_bar
+    from service.commands.train import parse_mapping
+    from service.settings import read_settings
+    from service.store import find_artifact
+
+    settings = read_settings(model=model, store=store)
+    artifact = read_artifact(find_artifact(settings.model, store=Path(settings.store)))
+    with progress_bar() as on_progress:
+        report = score_file(
+            source,
+            output,
+            model=artifact.model,
+            version=artifact.manifest.model_version,
+            mapping=parse_mapping(column_map or []),
+            decimal=decimal,
+            prefix=prefix,
+            on_progress=lambda done, total: on_progress("Scoring", done, total),
+        )
+    if as_json:
+        print_json(
+            {**asdict(report), "model_version": artifact.manifest.model_version, "output": str(output)}
+        )
+        return
+    typer.echo(f"{report.scored:,} customers scored with {artifact.manifest.model_version}, in {output}")
+    for segment, size in zip(artifact.model.segments, report.sizes, strict=True):
+        typer.echo(f"  {segment.id}  {segment.name}: {size:,}")
+    if report.unusable:
+        typer.echo(f"  {report.unusable:,} have no segment: the column '{prefix}note' says why")
+    if report.blank:
+        typer.echo(f"  {report.blank:,} blank rows left out")
+    if report.ragged:
+        typer.echo(
+            f"  {report.ragged:,} rows left out: they do not have the file's columns ("
+            f"({_lines(report.ragged_lines)})"
+        )
+
+
+def _lines(lines: tuple[int, ...]) -> str:
+    more = ", ..." if len(lines) > 10 else ""
+    return f"line {', '.join(str(line) for line in lines[:10])}{more}"

@@ -1,13 +1,12 @@
 """Serve a model: `segserve serve` and `segserve demo`."""
 
-import csv
 import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from service.settings import read_settings
+from service.commands.options import StoreOption
 
 ModelOption = Annotated[
     str | None,
@@ -17,9 +16,6 @@ ModelOption = Annotated[
         "Default: /opt/ml/model, else the store's production, else its latest.",
         show_default=False,
     ),
-]
-StoreOption = Annotated[
-    str | None, typer.Option(help="Folder of model versions. Default: models.", show_default=False)
 ]
 PortOption = Annotated[
     int | None, typer.Option(help="Port to listen on, 0 for a free one. Default: 8080.", show_default=False)
@@ -39,7 +35,8 @@ def serve(
     workers: WorkersOption = None,
 ) -> None:
     """Serve a model on /ping and /invocations until SIGTERM."""
-    from service.serving.server import serve as run  # noqa: PLC0415  # only this command needs a web server
+    from service.serving.server import serve as run
+    from service.settings import read_settings
 
     settings = read_settings(model=model, store=store, port=port, host=host, workers=workers)
     run(settings, on_ready=_announce)
@@ -53,7 +50,8 @@ def demo(
     workers: WorkersOption = None,
 ) -> None:
     """Train on the bundled sample if the store is empty, then serve."""
-    from service.store import Store  # noqa: PLC0415  # only this command needs a store
+    from service.settings import read_settings
+    from service.store import Store
 
     settings = read_settings(store=store)
     if Store(Path(settings.store)).latest() is None:
@@ -62,15 +60,12 @@ def demo(
 
 
 def _train_on_sample(store: Path) -> None:
-    from service.commands.train import train  # noqa: PLC0415  # training is heavy
-    from service.training.sample import SAMPLE_COLUMNS, sample_customers  # noqa: PLC0415
+    from service.commands.train import train
+    from service.training.sample import write_sample
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.csv"
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(SAMPLE_COLUMNS)
-            writer.writerows(sample_customers())
+        write_sample(path)
         train([path], k="4", store=str(store))
 
 

@@ -1,6 +1,8 @@
-"""Tell a person what a training run found."""
+"""Tell a person, or a program, what a training run found."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -9,14 +11,42 @@ from service.commands.output import console
 from service.commands.segments import segment_table
 from service.features import INCOME
 from service.training.dataset import DataReport
+from service.training.expression import fold_name
 from service.training.selection import Candidate
 from service.training.trainer import TrainedModel
 
 
-def print_summary(trained: TrainedModel, report: DataReport, *, version: str, path: str, rejects: str | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Hold a finished training run."""
+
+    version: str
+    artifact: Path
+    rejects: Path | None
+    """The rows that could not be used, None where all could."""
+    trained: TrainedModel
+    report: DataReport
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the run for a program."""
+        return {
+            "version": self.version,
+            "path": str(self.artifact),
+            "digest": self.trained.model.digest,
+            "metrics": dict(self.trained.metrics),
+            "sweep": [asdict(candidate) for candidate in self.trained.candidates],
+            "segments": [asdict(segment) for segment in self.trained.model.segments],
+            "data": self.report.as_dict(),
+            "rejects": str(self.rejects) if self.rejects else None,
+            "warnings": list(self.trained.warnings),
+        }
+
+
+def print_summary(run: Run) -> None:
     """Print the data report, the segments, the warnings and where the model is."""
     out = console()
-    _print_data(out, report, rejects)
+    trained = run.trained
+    _print_data(out, run.report, run.rejects)
     if trained.candidates:
         _print_sweep(out, trained.candidates, chosen=len(trained.model.centroids))
     out.print()
@@ -24,13 +54,13 @@ def print_summary(trained: TrainedModel, report: DataReport, *, version: str, pa
     out.print()
     for warning in trained.warnings:
         out.print(f"Warning: {warning}\n", markup=False)
-    out.print(f"silhouette {trained.metrics['silhouette']:.3f}   inertia {trained.metrics['inertia']:.4g}")
-    out.print(f"digest     {trained.model.digest}")
-    out.print(f"model      {version}")
-    out.print(f"artifact   {path}", markup=False)
+    out.print(f"silhouette  {trained.metrics['silhouette']:.3f}")
+    out.print(f"digest      {trained.model.digest[:12]}")
+    out.print(f"model       {run.version}")
+    out.print(f"artifact    {run.artifact}", markup=False)
 
 
-def _print_data(out: Console, report: DataReport, rejects: str | None) -> None:
+def _print_data(out: Console, report: DataReport, rejects: Path | None) -> None:
     blank = f", {report.blank:,} blank rows skipped" if report.blank else ""
     out.print(f"{report.used:,} of {report.read:,} customers used{blank}")
     for line in _remarks(report):
@@ -42,7 +72,11 @@ def _print_data(out: Console, report: DataReport, rejects: str | None) -> None:
 
 
 def _remarks(report: DataReport) -> list[str]:
-    remarks = [f"{target} = {source}" for target, source in report.columns.items()]
+    remarks = [
+        f"{target} is {source}"
+        for target, source in report.columns.items()
+        if fold_name(source) != fold_name(target)
+    ]
     if report.income_imputed:
         remarks.append(
             f"{report.income_imputed:,} without {INCOME}: taken as the median, {report.income_median:,.0f}"
@@ -59,5 +93,5 @@ def _most_frequent(reasons: Mapping[str, int]) -> Sequence[tuple[str, int]]:
 
 
 def _print_sweep(out: Console, candidates: Sequence[Candidate], *, chosen: int) -> None:
-    scores: list[Any] = [f"{candidate.k}: {candidate.silhouette:.3f}" for candidate in candidates]
-    out.print(f"k={chosen} has the best silhouette of {', '.join(scores)}")
+    scores = ", ".join(f"{candidate.k}: {candidate.silhouette:.3f}" for candidate in candidates)
+    out.print(f"k={chosen} has the best silhouette ({scores})")

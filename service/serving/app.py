@@ -1,9 +1,7 @@
 """Put the application together: the fast lane ahead, FastAPI for the rest."""
 
-from pathlib import Path
 from typing import Any, Final
 
-import fastapi_offline
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -18,7 +16,6 @@ from service.serving.loading import load_artifact, served_model
 from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION
 from service.settings import Settings, Switch, read_settings
 
-_DOCS_FILES: Final = Path(fastapi_offline.__file__).parent / "static"
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
 
 
@@ -63,7 +60,7 @@ class SegmentationApp(FastAPI):
 
     def _add_docs(self) -> None:
         """Serve Swagger UI from the installed files: nothing is asked of third parties (C40)."""
-        self.mount("/docs/static", StaticFiles(directory=_DOCS_FILES), name="docs-static")
+        self.mount("/docs/static", StaticFiles(packages=[("fastapi_offline", "static")]), name="docs-static")
 
         @self.get("/docs", include_in_schema=False)
         async def docs() -> Response:

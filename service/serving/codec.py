@@ -5,7 +5,7 @@ brackets and commas. What remains is one array of numbers, which simdjson reads 
 of them. simdjson alone would flatten ragged rows silently.
 """
 
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -97,10 +97,10 @@ def _numbers(document: bytes, n: int) -> npt.NDArray[np.float64] | None:
     """Return the numbers of a JSON array of n pairs; None when simdjson refuses one of them."""
     try:
         # A parser of its own: a kept one would hold the memory of the largest payload for ever.
-        buffer = simdjson.Parser().parse(document).as_buffer(of_type="d")
+        array: Any = simdjson.Parser().parse(document)
+        values = np.frombuffer(array.as_buffer(of_type="d"), dtype=np.float64)
     except (ValueError, TypeError, RuntimeError):
         return None
-    values = np.frombuffer(buffer, dtype=np.float64)
     return values.reshape(n, 2) if len(values) == 2 * n else None
 
 

@@ -167,7 +167,7 @@ def execution_parameters(settings: Settings) -> dict[str, int | str]:
 
 
 def _read_headers(headers: Sequence[Header]) -> tuple[bytes, bytes, bytes, bytes, int]:
-    """Return content type, accept, custom attributes, inference id and content length; empty or 0 where absent."""
+    """Return content type, accept, custom attributes, inference id and length; empty or 0 where absent."""
     content_type = accept = attributes = inference_id = b""
     length = 0
     for name, value in headers:

@@ -8,7 +8,7 @@ from service.errors import ConfigurationError, ModelNotFoundError
 from service.serving.invocation import ServedModel
 from service.serving.media import can_produce, produced_types
 from service.settings import Settings
-from service.store import Store
+from service.store import find_artifact
 
 _logger = logging.getLogger(__name__)
 
@@ -53,14 +53,11 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
 
 
 def _find(settings: Settings) -> Path:
-    store = Store(Path(settings.store))
-    if settings.model is not None:
-        path = Path(settings.model)
-        is_path = "/" in settings.model or path.exists()
-        return path if is_path else store.resolve(settings.model)
-    if settings.model_dir.is_dir() and any(settings.model_dir.iterdir()):
+    if settings.model is None and settings.model_dir.is_dir() and any(settings.model_dir.iterdir()):
         return settings.model_dir
     try:
-        return store.resolve()
+        return find_artifact(settings.model, store=Path(settings.store))
     except ModelNotFoundError as exc:
+        if settings.model is not None:
+            raise
         raise ModelNotFoundError(f"{settings.model_dir} holds no model, and {exc}") from None

@@ -1,5 +1,6 @@
 """Run the application on uvicorn: one process tree, no proxy before it, drained on SIGTERM."""
 
+import logging.config
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ KEEP_ALIVE_S: Final = 75
 """C142: longer than clients keep idle connections in their pools."""
 
 _BACKLOG: Final = 2048
+_READY_TIMEOUT_S: Final = 60
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
@@ -35,6 +37,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    logging.config.dictConfig(log_config(settings.log_level))
     app = create_app(load_artifact(settings), settings)
     listener = _bind(settings)
     url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
@@ -44,9 +47,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     # Each worker builds the application for itself, from the environment.
     os.environ.update(_environment(settings))
     config = _config("service.serving.app:create_app_from_environment", settings, factory=True)
-    server = uvicorn.Server(config)
-    on_ready(url)
-    Multiprocess(config, target=server.run, sockets=[listener]).run()
+    _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
 
 
 class _Server(uvicorn.Server):
@@ -59,6 +60,21 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            self._on_ready()
+
+
+class _Workers(Multiprocess):
+    """Say when every worker can answer."""
+
+    def __init__(
+        self, config: uvicorn.Config, sockets: list[socket.socket], *, on_ready: Callable[[], None]
+    ) -> None:
+        super().__init__(config, sockets)
+        self._on_ready = on_ready
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(process.wait_until_ready(_READY_TIMEOUT_S) for process in self.processes):
             self._on_ready()
 
 

@@ -222,7 +222,7 @@ def locate_columns(columns: Sequence[str], *, name: str) -> dict[str, int]:
         first = positions.setdefault(fold_name(column), position)
         if first != position and fold_name(column):
             raise DatasetError(
-                f"{name} has two columns for one name, {columns[first]!r} and {column!r}; rename or remove one"
+                f"{name} has two columns of one name, {columns[first]!r} and {column!r}; rename one"
             )
     positions.pop("", None)
     return positions
@@ -236,8 +236,11 @@ def _find_problems(
     other: Decimal = "," if decimal == "." else "."
     swapped = f"looks like a number with a decimal {_DECIMAL_NAMES[other]}; for such files: --decimal {other}"
     reasons = {**_FLAW_REASONS, Flaw.OTHER_DECIMAL: swapped}
-    flawed = [(reading, column) for reading, column in zip(readings, source.columns, strict=True)
-              if reading.flaws.any()]
+    flawed = [
+        (reading, column)
+        for reading, column in zip(readings, source.columns, strict=True)
+        if reading.flaws.any()
+    ]
     for reading, column in flawed:
         for flaw in (Flaw.NOT_A_NUMBER, Flaw.OTHER_DECIMAL, Flaw.NOT_FINITE):
             yield reading.flaws == flaw, column, reasons[flaw]
@@ -269,7 +272,7 @@ def _find_blank(table: pa.Table) -> npt.NDArray[np.bool_]:
 
 def _explain_missing(missing: Sequence[str], *, columns: Sequence[str], name: str) -> str:
     suggestions = " ".join(suggest_mapping(target, columns) for target in missing)
-    message = f"{name} has no column {' and none named '.join(missing)}. {_list(columns)} Perhaps: {suggestions}"
+    message = f"{name} has no column {' and none named '.join(missing)}. {_list(columns)} Try {suggestions}"
     if AGE in missing and (birth_date := find_birth_date(columns)):
         message += f" {birth_date!r} cannot be mapped to Age, dates are not read: add a column with the age"
     return message

@@ -39,7 +39,14 @@ _BINARY: Final[Mapping[str, np.ufunc]] = {"+": np.add, "-": np.subtract, "*": np
 _ALIASES: Final = {
     AGE: ("age_years", "customer_age", "year_birth", "birth_year", "year_of_birth", "yob"),
     INCOME: ("annual_income", "income_usd", "household_income", "yearly_income", "salary", "earnings"),
-    PURCHASES: ("purchase_frequency", "num_purchases", "numpurchases", "purchase_count", "orders", "frequency"),
+    PURCHASES: (
+        "purchase_frequency",
+        "num_purchases",
+        "numpurchases",
+        "purchase_count",
+        "orders",
+        "frequency",
+    ),
 }
 """Other names for the columns, folded, as public customer files have them."""
 

@@ -1,11 +1,12 @@
 """Write the records that could not be used to a CSV file of their own, each with its line and the reason."""
 
 import csv
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from service.errors import DatasetError
 
@@ -22,51 +23,68 @@ class Reject:
     """Where it starts, from 1; in Parquet, the number of the row."""
     column: str
     reason: str
-    fields: Sequence[str]
+    fields: Sequence[str] = ()
     """In the order of the file's columns; nothing when the record could not be divided into fields."""
     unparsed: str = ""
 
 
 class RejectsFile:
-    """Gather rejects on disk, for there may be as many as there are records, then write the file at once.
+    """Gather rejects on disk, for they may be as many as the records, until their columns are known.
 
-    Its columns are known only at the end: `unparsed` is there only when a record needs it.
+    A context manager; `write` at the end of it, or nothing is written.
     """
 
     def __init__(self, path: Path, *, columns: Mapping[str, Sequence[str]]) -> None:
-        """Touch nothing yet.
+        """Touch nothing at `path` yet.
 
         Args:
             path: Where the rejects go, if there are any.
             columns: The columns of each customer file, by the file's name.
         """
         self.path = path
-        self.count = 0
         self._has_unparsed = False
         self._union = list(dict.fromkeys(key for names in columns.values() for key in _keys(names)))
         place = {key: position for position, key in enumerate(self._union)}
         self._places = {file: [place[key] for key in _keys(names)] for file, names in columns.items()}
-        self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115  # closed by write
-        self._writer = csv.writer(self._spool, lineterminator="\n")
+        self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
 
     def add(self, reject: Reject, *, file: str) -> None:
         """Keep one record of `file`."""
         fields = [""] * len(self._union)
         for place, field in zip(self._places[file], reject.fields, strict=False):
             fields[place] = field
-        self._writer.writerow((file, reject.line, reject.column, reject.reason, *fields, reject.unparsed))
+        row = (file, reject.line, reject.column, reject.reason, *fields, reject.unparsed)
+        self._spool.write(json.dumps(row) + "\n")
         self._has_unparsed |= bool(reject.unparsed)
-        self.count += 1
 
-    def close(self) -> None:
-        """Write the file if there is anything to write, and let go of the disk space.
+    def write(self) -> None:
+        """Write the file; no file at all when there are no rejects.
 
         Raises:
             DatasetError: The file cannot be written.
         """
-        with self._spool:
-            if self.count:
-                try:
-                    self._write()
-                except OSError as exc:
-                    raise DatasetError(f"{self.path} cannot be written: {exc.strerror or exc}") from exc
+        if not self._spool.tell():
+            return
+        self._spool.seek(0)
+        header = [*_LEADING, *(name for name, _ in self._union), _UNPARSED]
+        width = len(header) if self._has_unparsed else len(header) - 1
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("w", encoding="utf-8", newline="") as file:
+                # The default line ending, CR LF, is what makes the csv module quote either of the two.
+                writer = csv.writer(file)
+                writer.writerow(header[:width])
+                writer.writerows(json.loads(line)[:width] for line in self._spool)
+        except OSError as exc:
+            raise DatasetError(f"{self.path} cannot be written: {exc.strerror or exc}") from exc
+
+
+def _keys(names: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Tell columns of one name apart, which only empty names are."""
+    return ((name, names[:position].count(name)) for position, name in enumerate(names))

@@ -1,9 +1,12 @@
 """Make up customers, in the shape of a real file, for trials and the demo."""
 
+import csv
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
+from service.errors import DatasetError
 from service.features import AGE, GENDER, INCOME, PURCHASES
 
 CUSTOMER_ID: Final = "Customer_ID"
@@ -24,3 +27,18 @@ def sample_customers(n: int = SAMPLE_RECORDS, *, seed: int = SAMPLE_SEED) -> Ite
         income = 30_000 + int(draw() * 120_000)
         purchases = int(draw() * 50)
         yield number, age, income, purchases, "Female" if draw() < 0.5 else "Male"
+
+
+def write_sample(path: Path, *, n: int = SAMPLE_RECORDS, seed: int = SAMPLE_SEED) -> None:
+    """Write n customers as CSV.
+
+    Raises:
+        DatasetError: The file cannot be written.
+    """
+    try:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(SAMPLE_COLUMNS)
+            writer.writerows(sample_customers(n, seed=seed))
+    except OSError as exc:
+        raise DatasetError(f"{path} cannot be written: {exc.strerror}") from exc

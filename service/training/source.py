@@ -6,14 +6,15 @@ breaks precede; only when somebody asks for lines does the csv module walk the f
 """
 
 import codecs
+import contextlib
 import csv
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -73,13 +74,6 @@ class RawBatch:
     """The number of each row, from 1. In CSV, the header and blank lines count."""
 
 
-class _Dialect(NamedTuple):
-    delimiter: str
-    columns: tuple[str, ...]
-    header_records: int
-    """The header and the blank lines above it."""
-
-
 class CustomerFile:
     """Hold an open file: what it is, its columns, and how far it has been read."""
 
@@ -120,9 +114,7 @@ class CustomerFile:
             yield from self._read_parquet() if self.format == "parquet" else self._read_csv()
         except (pa.ArrowException, OSError) as exc:
             hint = f", or has a record of over {_BLOCK_BYTES} bytes" if self.format == "csv" else ""
-            raise DatasetError(
-                f"{self.path} cannot be read to its end as {self.format}: it is damaged{hint}"
-            ) from exc
+            raise DatasetError(f"{self.path} cannot be read to its end: it is damaged{hint}") from exc
         self.done_bytes = self.size_bytes
 
     def line_numbers(self, records: Sequence[int]) -> list[int]:
@@ -133,25 +125,19 @@ class CustomerFile:
         if self.format == "parquet":
             return list(records)
         lines: dict[int, int] = {}
-        limit = csv.field_size_limit(_BLOCK_BYTES)
-        try:
+        with _long_fields():
             for record in sorted(set(records)):
                 if record < self._unlocated:
                     self._starts = self._walk()
                 lines[record] = next(line for number, line in self._starts if number == record)
                 self._unlocated = record + 1
-        finally:
-            csv.field_size_limit(limit)
         return [lines[record] for record in records]
 
     def _walk(self) -> Iterator[tuple[int, int]]:
         """Number the records as pyarrow does, and give the line on which each of them starts."""
         with self.path.open(encoding=self.encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=str(self.delimiter))
-            line = 1
-            for number, _ in enumerate(reader, start=1):
+            for number, (line, _) in enumerate(_locate(file, delimiter=str(self.delimiter)), start=1):
                 yield number, line
-                line = reader.line_num + 1
 
     def _read_parquet(self) -> Iterator[RawBatch]:
         done = 0
@@ -223,8 +209,6 @@ def open_customers(path: Path) -> CustomerFile:
         if path.exists() and not path.is_file():
             raise DatasetError(f"{path} is not a regular file; it is read more than once")
         return CustomerFile(path)
-    except FileNotFoundError:
-        raise DatasetError(f"{path} does not exist") from None
     except pa.ArrowException as exc:
         raise DatasetError(f"{path} cannot be read as Parquet: it is damaged or incomplete") from exc
     except OSError as exc:
@@ -266,12 +250,12 @@ def _find_encoding(path: Path) -> tuple[str, int]:
     )
 
 
-def _sniff(path: Path, *, encoding: str) -> _Dialect:
-    """Find the header, and the delimiter that divides most of the first records like it."""
+def _sniff(path: Path, *, encoding: str) -> tuple[str, tuple[str, ...], int]:
+    """Return the delimiter that divides most of the first records like the header, the header, its number."""
     with path.open(encoding=encoding, newline="") as file:
         sample = file.read(_SAMPLE_CHARS)
         is_whole = not file.read(1)
-    scored: list[tuple[float, int, _Dialect]] = []
+    scored: list[tuple[float, int, tuple[str, tuple[str, ...], int]]] = []
     for delimiter in _DELIMITERS:
         reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
         numbered = enumerate(islice(reader, None if is_whole else _SAMPLE_RECORDS), start=1)
@@ -283,7 +267,7 @@ def _sniff(path: Path, *, encoding: str) -> _Dialect:
             raise DatasetError(f"{path} has a header but no records")
         widths = [len(row) for _, row in records[1:_SAMPLE_RECORDS]]
         share = widths.count(len(header)) / max(len(widths), 1) if len(header) > 1 else -1.0
-        scored.append((share, len(header), _Dialect(delimiter, tuple(header), header_records)))
+        scored.append((share, len(header), (delimiter, tuple(header), header_records)))
     if not scored:
         raise DatasetError(f"{path} is empty")
     return max(scored, key=lambda candidate: candidate[:2])[2]
@@ -291,14 +275,28 @@ def _sniff(path: Path, *, encoding: str) -> _Dialect:
 
 def _refuse_open_quote(path: Path, *, encoding: str, delimiter: str) -> None:
     """Refuse a quote that swallows the rest of the file, which pyarrow reads as one long field."""
-    row: list[str] = []
-    start = line = 1
-    with path.open(encoding=encoding, newline="") as file:
-        reader = csv.reader(chain(file, [_SENTINEL]), delimiter=delimiter)
-        try:
-            for row in reader:
-                start, line = line, reader.line_num + 1
-        except csv.Error:  # the field is longer than the csv module accepts
-            start, row = line, []
+    line, row = 1, [_SENTINEL]
+    with path.open(encoding=encoding, newline="") as file, _long_fields(), contextlib.suppress(csv.Error):
+        for line, row in _locate(chain(file, [_SENTINEL]), delimiter=delimiter):  # noqa: B007
+            pass
     if row != [_SENTINEL]:
-        raise DatasetError(f"{path} has a quote in the record of line {start} that is never closed")
+        raise DatasetError(f"{path} has a quote in the record of line {line} that is never closed")
+
+
+def _locate(lines: Iterable[str], *, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Divide lines into records as pyarrow does, each with the line on which it starts."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    line = 1
+    for row in reader:
+        yield line, row
+        line = reader.line_num + 1
+
+
+@contextlib.contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let the csv module take fields as long as pyarrow's."""
+    limit = csv.field_size_limit(_BLOCK_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)

@@ -170,10 +170,11 @@ def _warnings(metrics: Mapping[str, float], transform: Transform) -> list[str]:
     variance = metrics["heavy_tail_variance"]
     if transform is not Transform.NONE or variance <= HEAVY_TAIL_VARIANCE:
         return []
-    return [
-        f"{SPENDING_POWER} has a heavy tail: the top {HEAVY_TAIL_SHARE:.0%} of records hold {variance:.0%} of "
-        "its variance, so a few customers decide where the segments lie. Compare with --transform log1p."
-    ]
+    warning = (
+        f"{SPENDING_POWER} has a heavy tail: the top {HEAVY_TAIL_SHARE:.0%} of records hold {variance:.0%} "
+        "of its variance, so a few customers decide where the segments lie. Compare with --transform log1p."
+    )
+    return [warning]
 
 
 def _provenance(columns: Mapping[str, npt.NDArray[np.float64]]) -> Provenance:

@@ -1,0 +1,111 @@
+"""Provide what tests of every room share: a trained model, a store of it, a running server."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.artifact import Artifact, read_artifact
+from service.store import Store
+
+DEADLINE_S = 60
+
+
+@dataclass
+class RunningServer:
+    """Hold a `segserve serve` process that has said it is ready."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def stop(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE_S)
+
+
+def wait_until(condition: Callable[[], bool], *, what: str, deadline_s: float = DEADLINE_S) -> None:
+    """Poll until a condition holds; fail the test when it does not in time."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {deadline_s} s in vain for {what}")
+        time.sleep(0.02)
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return this process's environment without settings of the service, and with `variables`."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "SAGEMAKER_"))
+    }
+    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+
+
+def start_server(folder: Path, *arguments: str, **variables: str) -> RunningServer:
+    """Start `segserve serve` on a free port and wait until it is ready."""
+    log = folder / f"server-{time.monotonic_ns()}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "serve", "--port", "0", "--host", "127.0.0.1", *arguments],
+            env=clean_environment(**variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = RunningServer(process, "", log)
+    wait_until(
+        lambda: "Ready on" in log.read_text() or process.poll() is not None, what="the server to be ready"
+    )
+    lines = [line for line in log.read_text().splitlines() if line.startswith("Ready on ")]
+    assert lines, f"the server did not start:\n{log.read_text()}"
+    server.url = lines[0].removeprefix("Ready on ")
+    return server
+
+
+@pytest.fixture(name="sample_path", scope="session")
+def _sample_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from service.training.sample import write_sample
+
+    path = tmp_path_factory.mktemp("sample") / "customers.csv"
+    write_sample(path)
+    return path
+
+
+@pytest.fixture(name="store_path", scope="session")
+def _store_path(tmp_path_factory: pytest.TempPathFactory, sample_path: Path) -> Path:
+    """Return a store with one version, of four segments; tests must not write to it."""
+    from service.training.dataset import read_dataset
+    from service.training.trainer import Hyperparameters, train
+
+    root = tmp_path_factory.mktemp("store")
+    dataset = read_dataset([sample_path], mapping={}, rejects_path=root / "rejects.csv")
+    trained = train(dataset, Hyperparameters(k=4), on_progress=lambda *_: None)
+    Store(root).add(trained.files, provenance=trained.provenance)
+    return root
+
+
+@pytest.fixture(name="artifact", scope="session")
+def _artifact(store_path: Path) -> Artifact:
+    return read_artifact(Store(store_path).resolve())
+
+
+@pytest.fixture(name="server", scope="session")
+def _server(tmp_path_factory: pytest.TempPathFactory, store_path: Path) -> Iterator[RunningServer]:
+    """Run one server for all tests that only ask it questions."""
+    server = start_server(tmp_path_factory.mktemp("server"), "--store", str(store_path))
+    yield server
+    assert server.stop() == 0
+
+
+@pytest.fixture(name="client", scope="session")
+def _client(server: RunningServer) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as client:
+        yield client
