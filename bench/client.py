@@ -7,7 +7,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httptools
 import uvloop
@@ -66,16 +65,17 @@ class Connection(asyncio.Protocol):
 
 async def run(url: str, body: bytes, *, connections: int, seconds: float) -> dict[str, float]:
     """Return what `load.Load` holds."""
-    parts = urlsplit(url)
+    _, _, address, path = url.split("/", 3)
+    host, _, port = address.partition(":")
     head = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"POST /{path} HTTP/1.1\r\nHost: {address}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     tally = Tally(deadline=started + seconds)
     opened = [
-        await loop.create_connection(lambda: Connection(head.encode() + body, tally), parts.hostname, parts.port)
+        await loop.create_connection(lambda: Connection(head.encode() + body, tally), host, int(port))
         for _ in range(connections)
     ]
     await asyncio.gather(*(connection.closed for _, connection in opened))

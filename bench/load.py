@@ -44,13 +44,11 @@ def put_load(url: str, *, client: Client, body_path: Path, connections: int, sec
     Raises:
         RuntimeError: A request failed.
     """
-    match client:
-        case Client.WRK:
-            command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", str(_SCRIPT), url]
-            command += ["--", str(body_path)]
-        case Client.PYTHON:
-            command = [sys.executable, "-m", "bench.client", url, str(body_path)]
-            command += [str(connections), str(seconds)]
+    command = (
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", str(_SCRIPT), url, "--", str(body_path)]
+        if client is Client.WRK
+        else [sys.executable, "-m", "bench.client", url, str(body_path), str(connections), str(seconds)]
+    )
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     load = Load(**json.loads(result.stdout.splitlines()[-1]))
     if load.failed or not load.requests:

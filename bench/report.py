@@ -1,160 +1,115 @@
-"""Turn measurements into tables, targets that are met or missed, and a JSON file."""
+"""Show the measurements as tables and keep them as JSON."""
 
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from rich.table import Table
 
-from bench.serving import LOADED, MANY, ONE, WORKLOADS, Sample, ServingResults, Workload
+from bench.load import Client
 from bench.servers import ServerName
+from bench.serving import LOADED, WORKLOADS, ServingResults, Workload
+from bench.targets import Target, cpu_ms, load_ratio, requests_per_s
 from bench.training import Training
 
 RESULTS_DIR: Final = Path(__file__).parent / "results"
 
-MIN_HELLO_RATIO: Final = 0.8
-MIN_PLAIN_RATIO: Final = 5.0
-MIN_BULK_RATIO: Final = 10.0
-MAX_MEMORY_MB: Final = 75.0
-MAX_START_RATIO: Final = 1.6
-MAX_PEAK_MB: Final = 1024.0
-MAX_GROWTH: Final = 1.3
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Hold what is promised and what was measured."""
-
-    name: str
-    measured: float
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def is_met(self) -> bool:
-        """Tell whether the promise is kept."""
-        low = -float("inf") if self.at_least is None else self.at_least
-        high = float("inf") if self.at_most is None else self.at_most
-        return low <= self.measured <= high
-
-
-def serving_targets(results: ServingResults) -> list[Target]:
-    """Compare the servers with what is promised of segserve."""
-    memory_mb = results.memory_mb[ServerName.SEGSERVE]
-    return [
-        Target(
-            "1 record: requests/s of hello",
-            rate_ratio(results, ONE, to=ServerName.HELLO),
-            at_least=MIN_HELLO_RATIO,
-        ),
-        Target(
-            "1 record: requests/s of plain",
-            rate_ratio(results, ONE, to=ServerName.PLAIN),
-            at_least=MIN_PLAIN_RATIO,
-        ),
-        Target(
-            "10,000 records: records/s of plain",
-            rate_ratio(results, MANY, to=ServerName.PLAIN),
-            at_least=MIN_BULK_RATIO,
-        ),
-        Target("memory, MB", memory_mb, at_most=MAX_MEMORY_MB),
-        Target("start-up of fastapi_hello", start_ratio(results), at_most=MAX_START_RATIO),
-    ]
-
-
-def training_targets(trainings: Sequence[Training]) -> list[Target]:
-    """Compare training runs with what is promised."""
-    largest = max(training.records for training in trainings)
-    peak_mb = max(training.peak_mb for training in trainings if training.records == largest)
-    return [
-        Target(f"training {largest:,} records: peak, MB", peak_mb, at_most=MAX_PEAK_MB),
-        Target("training: growth of CPU per record", growth(trainings), at_most=MAX_GROWTH),
-    ]
-
-
-def rate_ratio(results: ServingResults, workload: Workload, *, to: ServerName) -> float:
-    """Return the median over rounds of segserve's requests/s as a multiple of another server's."""
-    rates = {
-        (sample.round, sample.server): sample.requests_per_s
-        for sample in results.samples
-        if sample.workload == workload.name
-    }
-    return _median_ratio(rates, to=to)
-
-
-def cpu_ratio(results: ServingResults, workload: Workload, *, to: ServerName) -> float:
-    """Return the median over rounds of segserve's CPU time per request as a multiple of another server's."""
-    times = {
-        (sample.round, sample.server): sample.cpu_ms
-        for sample in results.samples
-        if sample.workload == workload.name
-    }
-    return _median_ratio(times, to=to)
-
-
-def start_ratio(results: ServingResults) -> float:
-    """Return the median over rounds of segserve's start-up as a multiple of the least FastAPI server's."""
-    times = {(start.round, start.server): start.start_s for start in results.starts}
-    return _median_ratio(times, to=ServerName.FASTAPI_HELLO)
-
-
-def growth(trainings: Sequence[Training]) -> float:
-    """Return what a record costs at the largest size, as a multiple of what it costs at the middle one.
-
-    The smallest run is taken off both as start-up, and the least CPU time of each size counts: noise only
-    ever adds. 1 is linear.
-    """
-    least: dict[int, float] = {}
-    for training in trainings:
-        if training.k != "auto":
-            least[training.records] = min(training.cpu_s, least.get(training.records, float("inf")))
-    small, middle, large = sorted(least)
-    at_large = (least[large] - least[small]) / (large - small)
-    at_middle = (least[middle] - least[small]) / (middle - small)
-    return at_large / at_middle
-
-
-def serving_table(results: ServingResults) -> Table:
-    """Return medians a server and workload."""
-    table = Table(title="Serving, one worker (medians over rounds)")
-    table.add_column("server")
+def load_table(results: ServingResults) -> Table:
+    """Return a row a payload and server: medians over rounds, and segserve's multiple of each server."""
+    table = Table(title="Load on one worker")
     table.add_column("payload")
-    for column in ("requests/s", "records/s", "CPU ms/request", "p50 ms", "p99 ms", "PSS MB", "start s"):
+    table.add_column("server")
+    for column in ("requests/s", "records/s", "p50 ms", "p99 ms", "CPU ms", "segserve's: requests/s", "CPU"):
         table.add_column(column, justify="right")
     for workload in WORKLOADS:
         for server in LOADED:
-            samples = [
-                one for one in results.samples if (one.workload, one.server) == (workload.name, server)
-            ]
-            table.add_row(
-                server,
-                workload.name,
-                *_load_cells(samples, records=workload.records),
-                f"{results.memory_mb[server]:.1f}",
-                _start_cell(results, server),
-            )
-    table.add_row(
-        ServerName.FASTAPI_HELLO, "", "", "", "", "", "", "", _start_cell(results, ServerName.FASTAPI_HELLO)
-    )
+            table.add_row(workload.name, server, *_load_cells(results, workload, server))
+    return table
+
+
+def process_table(results: ServingResults) -> Table:
+    """Return a row a server: how long it takes to start, and what it holds after load."""
+    table = Table(title="One process")
+    table.add_column("server")
+    table.add_column("start to first ping, s", justify="right")
+    table.add_column("PSS after load, MB", justify="right")
+    for server in ServerName:
+        start_s = median(start.start_s for start in results.starts if start.server == server)
+        memory_mb = results.memory_mb.get(server)
+        table.add_row(server, f"{start_s:.2f}", "" if memory_mb is None else f"{memory_mb:.1f}")
     return table
 
 
 def training_table(trainings: Sequence[Training]) -> Table:
-    """Return medians a size and k."""
-    table = Table(title="Training (medians over rounds)")
+    """Return a row a size and k: medians over rounds."""
+    table = Table(title="Training")
     for column in ("records", "k", "wall s", "CPU s", "peak MB"):
         table.add_column(column, justify="right")
-    for records, k in dict.fromkeys((one.records, one.k) for one in trainings):
-        runs = [one for one in trainings if (one.records, one.k) == (records, k)]
-        wall_s, cpu_s, peak_mb = (
-            _median_of(runs, value)
-            for value in (lambda run: run.wall_s, lambda run: run.cpu_s, lambda run: run.peak_mb)
+    for records, k in dict.fromkeys((training.records, training.k) for training in trainings):
+        runs = [training for training in trainings if (training.records, training.k) == (records, k)]
+        table.add_row(
+            f"{records:,}",
+            k,
+            f"{median(run.wall_s for run in runs):.2f}",
+            f"{median(run.cpu_s for run in runs):.2f}",
+            f"{median(run.peak_mb for run in runs):.0f}",
         )
-        table.add_row(f"{records:,}", k, f"{wall_s:.2f}", f"{cpu_s:.2f}", f"{peak_mb:.0f}")
     return table
+
+
+def target_table(targets: Iterable[Target]) -> Table:
+    """Return a row a target."""
+    table = Table(title="Targets")
+    table.add_column("target")
+    table.add_column("measured", justify="right")
+    table.add_column("promised", justify="right")
+    table.add_column("")
+    for target in targets:
+        promised = f"{'>=' if target.is_floor else '<='} {target.limit:g}"
+        table.add_row(target.name, f"{target.measured:.2f}", promised, "met" if target.is_met else "MISSED")
+    return table
+
+
+def save(
+    *,
+    client: Client,
+    serving: ServingResults | None,
+    trainings: Sequence[Training],
+    targets: Sequence[Target],
+) -> Path:
+    """Write everything that was measured and return the file's path."""
+    now = datetime.now(UTC)
+    document = {
+        "created": now.isoformat(timespec="seconds"),
+        "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "load": os.getloadavg()},
+        "python": platform.python_version(),
+        "client": client,
+        "serving": asdict(serving) if serving else None,
+        "training": [asdict(training) for training in trainings],
+        "targets": [{**asdict(target), "is_met": target.is_met} for target in targets],
+    }
+    RESULTS_DIR.mkdir(exist_ok=True)
+    path = RESULTS_DIR / f"{now:%Y%m%dT%H%M%SZ}.json"
+    path.write_text(f"{json.dumps(document, indent=1)}\n")
+    return path
+
+
+def _load_cells(results: ServingResults, workload: Workload, server: ServerName) -> list[str]:
+    samples = [one for one in results.samples if (one.workload, one.server) == (workload.name, server)]
+    rate = median(requests_per_s(sample) for sample in samples)
+    return [
+        f"{rate:,.0f}",
+        f"{rate * workload.records:,.0f}",
+        f"{median(sample.load.p50_ms for sample in samples):.2f}",
+        f"{median(sample.load.p99_ms for sample in samples):.2f}",
+        f"{median(cpu_ms(sample) for sample in samples):.3f}",
+        f"x {load_ratio(results, workload, to=server, value=requests_per_s):.2f}",
+        f"x {load_ratio(results, workload, to=server, value=cpu_ms):.2f}",
+    ]

@@ -42,16 +42,6 @@ class Sample:
     cpu_s: float
     """Of the server's process tree during the load."""
 
-    @property
-    def requests_per_s(self) -> float:
-        """Return what the client got."""
-        return self.load.requests / self.load.seconds
-
-    @property
-    def cpu_ms(self) -> float:
-        """Return the server's CPU time per request: what to trust on a noisy machine."""
-        return self.cpu_s / self.load.requests * 1e3
-
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -146,7 +136,9 @@ class ServingBench:
     def _compare_labels(self, servers: list[Server]) -> None:
         body = self._bodies[MANY].read_bytes()
         answers = {
-            server.name: json.loads(server.post(body)) for server in servers if server.name != ServerName.HELLO
+            server.name: json.loads(server.post(body))
+            for server in servers
+            if server.name != ServerName.HELLO
         }
         if answers[ServerName.SEGSERVE] != answers[ServerName.PLAIN]:
             raise RuntimeError("segserve and plain give different labels")
@@ -157,6 +149,7 @@ def make_payload(n: int) -> bytes:
     """Return n records as JSON: whole ages, Spending_Power to the cent, the same every time."""
     draw = random.Random(_SEED)
     records = [
-        [draw.randint(18, 69), round(draw.randint(30_000, 149_999) / draw.randint(1, 49), 2)] for _ in range(n)
+        [draw.randint(18, 69), round(draw.randint(30_000, 149_999) / draw.randint(1, 49), 2)]
+        for _ in range(n)
     ]
     return json.dumps(records).encode()

@@ -8,12 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from bench.servers import ROOT, environment
-
-SIZES: Final = (10_000, 100_000, 1_000_000)
-"""Numbers of records. The smallest run is nearly all start-up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Read the environment into one frozen object: SageMaker's own variables first, then SERVICE_*."""
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -135,11 +136,11 @@ def read_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigurationError: A value is not accepted; names the variable, the value and what is.
     """
-    given = {_variable(name): value for name, value in overrides.items() if value is not None}
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)
+        return Settings(**{_variables(name)[0]: value for name, value in given.items()})
     except ValidationError as exc:
-        raise ConfigurationError(_explain(exc)) from None
+        raise ConfigurationError(_explain(exc, given)) from None
 
 
 def variables() -> Mapping[str, tuple[str, ...]]:
@@ -154,12 +155,13 @@ def _variables(name: str) -> tuple[str, ...]:
     return (str(alias),)
 
 
-def _variable(name: str) -> str:
-    return _variables(name)[0]
-
-
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, overrides: Mapping[str, Any]) -> str:
+    """Name the option or the variable that is wrong, its value and what is accepted."""
     first = error.errors(include_url=False)[0]
-    variable = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{variable}={str(first['input'])[:80]!r} is not accepted: it should be {message}"
+    field = next(name for name in Settings.model_fields if _variables(name)[0] == first["loc"][0])
+    if field in overrides:
+        source = f"--{field.replace('_', '-')} "
+    else:
+        source = f"{next(name for name in _variables(field) if os.environ.get(name))}="
+    message = first["msg"].removeprefix("Input should be ")
+    return f"{source}{str(first['input'])[:80]!r} is not accepted: it should be {message}"

@@ -272,7 +272,7 @@ def _find_blank(table: pa.Table) -> npt.NDArray[np.bool_]:
 
 def _explain_missing(missing: Sequence[str], *, columns: Sequence[str], name: str) -> str:
     suggestions = " ".join(suggest_mapping(target, columns) for target in missing)
-    message = f"{name} has no column {' and none named '.join(missing)}. {_list(columns)} Try {suggestions}"
+    message = f"{name} has no column {' and no column '.join(missing)}. {_list(columns)} Try {suggestions}"
     if AGE in missing and (birth_date := find_birth_date(columns)):
         message += f" {birth_date!r} cannot be mapped to Age, dates are not read: add a column with the age"
     return message

@@ -34,6 +34,7 @@ _BLOCK_BYTES: Final = 1 << 20
 
 _BATCH_ROWS: Final = 32_768
 _SENTINEL: Final = "end of file"
+_VOID: Final = " \t\r\n,;|"
 _FOREIGN: Final = {
     b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV first",
     b"\x1f\x8b": "is compressed; decompress it first",
@@ -113,8 +114,8 @@ class CustomerFile:
         try:
             yield from self._read_parquet() if self.format == "parquet" else self._read_csv()
         except (pa.ArrowException, OSError) as exc:
-            hint = f", or has a record of over {_BLOCK_BYTES} bytes" if self.format == "csv" else ""
-            raise DatasetError(f"{self.path} cannot be read to its end: it is damaged{hint}") from exc
+            hint = f"it is damaged, or has a record of over {_BLOCK_BYTES} bytes"
+            raise DatasetError(f"{self.path} cannot be read to its end: {hint}") from exc
         self.done_bytes = self.size_bytes
 
     def line_numbers(self, records: Sequence[int]) -> list[int]:
@@ -182,7 +183,7 @@ class CustomerFile:
 
     def _skip(self, row: pyarrow.csv.InvalidRow) -> Literal["skip"]:
         self._skipped.append(row.number)
-        if not row.text.replace(str(self.delimiter), "").strip(' \t\r\n"'):
+        if not row.text.replace(str(self.delimiter), "").strip():
             self.blank_count += 1
             return "skip"
         self.ragged_count += 1
@@ -235,15 +236,12 @@ def _find_encoding(path: Path) -> tuple[str, int]:
     else:
         candidates = ("utf-8", "cp1252")
     for encoding in candidates:
-        try:
-            with path.open(encoding=encoding, newline="") as file:
-                quotes = 0
-                while (chunk := file.read(1 << 20)) and "\0" not in chunk:
-                    quotes += chunk.count('"')
-                if not chunk:
-                    return encoding, quotes
-        except UnicodeError:
-            continue
+        quotes = 0
+        with path.open(encoding=encoding, newline="") as file, contextlib.suppress(UnicodeError):
+            while (chunk := file.read(1 << 20)) and "\0" not in chunk:
+                quotes += chunk.count('"')
+            if not chunk:
+                return encoding, quotes
     raise DatasetError(
         f"{path} is not a text file; accepted are Parquet, and CSV in UTF-8, UTF-16 with a byte-order mark "
         "or Windows-1252"
@@ -259,7 +257,7 @@ def _sniff(path: Path, *, encoding: str) -> tuple[str, tuple[str, ...], int]:
     for delimiter in _DELIMITERS:
         reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
         numbered = enumerate(islice(reader, None if is_whole else _SAMPLE_RECORDS), start=1)
-        records = [(number, row) for number, row in numbered if any(field.strip() for field in row)]
+        records = [(number, row) for number, row in numbered if any(field.strip(_VOID) for field in row)]
         if not records:
             continue
         header_records, header = records[0]
@@ -270,7 +268,7 @@ def _sniff(path: Path, *, encoding: str) -> tuple[str, tuple[str, ...], int]:
         scored.append((share, len(header), (delimiter, tuple(header), header_records)))
     if not scored:
         raise DatasetError(f"{path} is empty")
-    return max(scored, key=lambda candidate: candidate[:2])[2]
+    return max(scored)[2]
 
 
 def _refuse_open_quote(path: Path, *, encoding: str, delimiter: str) -> None:

@@ -4,6 +4,7 @@ import csv
 import errno
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -22,8 +23,8 @@ def write(path: Path, text: str, *, encoding: str = "utf-8") -> Path:
     return path
 
 
-def rows(file: CustomerFile) -> list[tuple[int, tuple[str, ...]]]:
-    found = []
+def rows(file: CustomerFile) -> list[tuple[int, tuple[Any, ...]]]:
+    found: list[tuple[int, tuple[Any, ...]]] = []
     for batch in file.batches():
         cells = zip(*(column.to_pylist() for column in batch.table.columns), strict=True)
         found += list(zip(batch.records.tolist(), cells, strict=True))

@@ -1,0 +1,108 @@
+"""Say what is promised, and whether the measurements keep it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from bench.servers import ServerName
+from bench.serving import MANY, ONE, Sample, ServingResults, Workload
+from bench.training import Training
+
+MIN_HELLO_RATIO: Final = 0.8
+MIN_PLAIN_RATIO: Final = 5.0
+MIN_BULK_RATIO: Final = 10.0
+MAX_MEMORY_MB: Final = 75.0
+MAX_START_RATIO: Final = 1.6
+MAX_PEAK_MB: Final = 1024.0
+MAX_GROWTH: Final = 1.3
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Hold what is promised and what was measured."""
+
+    name: str
+    measured: float
+    limit: float
+    is_floor: bool = False
+    """Whether the limit is the least that is promised; else it is the most that is allowed."""
+
+    @property
+    def is_met(self) -> bool:
+        """Tell whether the promise is kept."""
+        return self.measured >= self.limit if self.is_floor else self.measured <= self.limit
+
+
+def serving_targets(results: ServingResults) -> list[Target]:
+    """Compare segserve with the other servers and with its limits."""
+    to_hello = load_ratio(results, ONE, to=ServerName.HELLO, value=requests_per_s)
+    to_plain = load_ratio(results, ONE, to=ServerName.PLAIN, value=requests_per_s)
+    to_plain_in_bulk = load_ratio(results, MANY, to=ServerName.PLAIN, value=requests_per_s)
+    memory_mb = results.memory_mb[ServerName.SEGSERVE]
+    return [
+        Target("1 record, requests/s: x hello", to_hello, MIN_HELLO_RATIO, is_floor=True),
+        Target("1 record, requests/s: x plain", to_plain, MIN_PLAIN_RATIO, is_floor=True),
+        Target("10,000 records, records/s: x plain", to_plain_in_bulk, MIN_BULK_RATIO, is_floor=True),
+        Target("memory of a worker, MB", memory_mb, MAX_MEMORY_MB),
+        Target("start to first ping: x fastapi_hello", start_ratio(results), MAX_START_RATIO),
+    ]
+
+
+def training_targets(trainings: Sequence[Training]) -> list[Target]:
+    """Compare training with its limits."""
+    largest = max(training.records for training in trainings)
+    peak_mb = max(training.peak_mb for training in trainings if training.records == largest)
+    return [
+        Target(f"training {largest:,} records, peak MB", peak_mb, MAX_PEAK_MB),
+        Target("training, cost of a further record: x at a tenth", growth(trainings), MAX_GROWTH),
+    ]
+
+
+def requests_per_s(sample: Sample) -> float:
+    """Return what the client got."""
+    return sample.load.requests / sample.load.seconds
+
+
+def cpu_ms(sample: Sample) -> float:
+    """Return the server's CPU time per request: what to trust on a noisy machine."""
+    return sample.cpu_s / sample.load.requests * 1e3
+
+
+def load_ratio(
+    results: ServingResults, workload: Workload, *, to: ServerName, value: Callable[[Sample], float]
+) -> float:
+    """Return the median over rounds of segserve's value as a multiple of another server's."""
+    values = {
+        (sample.round, sample.server): value(sample)
+        for sample in results.samples
+        if sample.workload == workload.name
+    }
+    return _median_ratio(values, to=to)
+
+
+def start_ratio(results: ServingResults) -> float:
+    """Return the median over rounds of segserve's start-up as a multiple of the least FastAPI server's."""
+    values = {(start.round, start.server): start.start_s for start in results.starts}
+    return _median_ratio(values, to=ServerName.FASTAPI_HELLO)
+
+
+def growth(trainings: Sequence[Training]) -> float:
+    """Return the CPU time of a further record at the largest size, as a multiple of that at the middle one.
+
+    1 is linear. The smallest run stands for start-up and is taken off both; of each size the least CPU time
+    counts, since noise only ever adds.
+    """
+    least: dict[int, float] = {}
+    for training in trainings:
+        if training.k != "auto":
+            least[training.records] = min(training.cpu_s, least.get(training.records, float("inf")))
+    small, middle, large = sorted(least)
+    at_large = (least[large] - least[small]) / (large - small)
+    at_middle = (least[middle] - least[small]) / (middle - small)
+    return at_large / at_middle
+
+
+def _median_ratio(values: Mapping[tuple[int, ServerName], float], *, to: ServerName) -> float:
+    rounds = {number for number, _ in values}
+    return median(values[number, ServerName.SEGSERVE] / values[number, to] for number in rounds)

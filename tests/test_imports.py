@@ -1,0 +1,81 @@
+"""What serving loads: none of the heavy libraries, nothing that unpickles."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import clean_environment
+
+BANNED = ("sklearn", "scipy", "pandas", "polars", "pyarrow", "narwhals", "skops", "joblib", "boto3")
+
+SERVE = """
+import sys, threading, urllib.request
+from service.cli import run
+import service.serving.server as server
+
+def ask(url):
+    body = b"[[25, 1250.0]]" * 1
+    for content_type, payload in (
+        ("application/json", b"[[25, 1250.0]]"),
+        ("application/json", b"[" + b",".join([b"[25, 1250.0]"] * 20000) + b"]"),
+        ("text/csv", b"Age,Income,Purchases\\n25,1,2\\n"),
+        ("application/jsonlines", b"[25, 1250.0]\\n"),
+    ):
+        request = urllib.request.Request(url + "/invocations", payload, {"Content-Type": content_type,
+            "Accept": "application/json; detail=full"})
+        assert urllib.request.urlopen(request).status == 200
+    for path in ("/ping", "/model", "/docs", "/openapi.json", "/execution-parameters"):
+        assert urllib.request.urlopen(url + path).status == 200
+    print("\\n".join(sorted({name.split(".")[0] for name in sys.modules})))
+    sys.stdout.flush()
+    import os, signal
+    os.kill(os.getpid(), signal.SIGTERM)
+
+original = server.serve
+def serve(settings, *, on_ready):
+    original(settings, on_ready=lambda url: threading.Thread(target=ask, args=[url]).start())
+server.serve = serve
+run(["serve", "--port", "0", "--host", "127.0.0.1", "--store", sys.argv[1]])
+"""
+
+
+def loaded_modules(code: str, *arguments: str) -> set[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.split())
+
+
+def test_a_server_that_has_answered_everything_has_loaded_nothing_heavy(store_path: Path) -> None:
+    modules = loaded_modules(SERVE, str(store_path))
+
+    assert {"numpy", "simdjson", "uvicorn", "fastapi"} <= modules
+    assert not modules & set(BANNED)
+
+
+def test_the_command_line_starts_without_the_web_framework_and_numbers() -> None:
+    modules = loaded_modules(
+        "import sys, service.cli; print('\\n'.join({name.split('.')[0] for name in sys.modules}))"
+    )
+
+    assert not modules & {"fastapi", "uvicorn", "pydantic_settings", "simdjson", *BANNED}
+
+
+def test_importing_the_package_does_nothing() -> None:
+    modules = loaded_modules("import sys, service; print('\\n'.join(sys.modules))")
+
+    assert {name for name in modules if name.startswith("service")} == {"service"}
+
+
+def test_nothing_in_the_package_can_unpickle() -> None:
+    for path in (Path(__file__).parents[1] / "service").rglob("*.py"):
+        source = path.read_text()
+
+        assert "import pickle" not in source, path
+        assert "joblib" not in source.replace("never joblib", ""), path
+        assert "allow_pickle=True" not in source, path
