@@ -103,7 +103,7 @@ def environment() -> Mapping[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "SAGEMAKER_"))
     }
-    return {**kept, "SERVICE_PREFIX": os.devnull}
+    return {**kept, "SERVICE_PREFIX": os.devnull}  # no folder, so no model in it either
 
 
 def _command(name: ServerName, *, port: int, store: Path) -> Sequence[str]:

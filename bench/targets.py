@@ -17,6 +17,9 @@ MAX_START_RATIO: Final = 1.6
 MAX_PEAK_MB: Final = 1024.0
 MAX_GROWTH: Final = 1.3
 
+LEAST_RECORD_S: Final = 1e-6
+"""A record cannot cost less CPU time than this to read and fit; a smaller difference is noise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -100,7 +103,7 @@ def growth(trainings: Sequence[Training]) -> float:
     small, middle, large = sorted(least)
     at_large = (least[large] - least[small]) / (large - small)
     at_middle = (least[middle] - least[small]) / (middle - small)
-    return at_large / at_middle
+    return at_large / max(at_middle, LEAST_RECORD_S)
 
 
 def _median_ratio(values: Mapping[tuple[int, ServerName], float], *, to: ServerName) -> float:

@@ -3,9 +3,8 @@
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import click
 import typer
 
 import service
@@ -58,20 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; an error is one message on stderr, never a trace."""
     try:
-        result: Any = app(arguments, standalone_mode=False)
-    except click.ClickException as exc:
-        exc.show()
-        return USAGE
-    except (KeyboardInterrupt, click.Abort):
-        typer.echo("Stopped.", err=True)
-        return 130
+        app(arguments)
+    except SystemExit as exc:  # typer's own way out: 0 for help, 2 for usage
+        return exc.code if isinstance(exc.code, int) else FAILED
     except ConfigurationError as exc:
         return _report(exc, USAGE)
     except (ModelNotFoundError, ArtifactError) as exc:
         return _report(exc, CANNOT_START)
     except ServiceError as exc:
         return _report(exc, FAILED)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 def _report(error: ServiceError, code: int) -> int:

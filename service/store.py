@@ -143,11 +143,11 @@ class Store:
         Raises:
             ModelNotFoundError: Nothing was in production before.
         """
+        if not self._read_channels().history:
+            raise ModelNotFoundError(
+                f"the model store {self.root} has no earlier production model to roll back to"
+            )
         with self._channels_locked() as channels:
-            if not channels.history:
-                raise ModelNotFoundError(
-                    f"the model store {self.root} has no earlier production model to roll back to"
-                )
             *history, previous = channels.history
             self._write_channels(Channels(channels.latest, previous, tuple(history)))
         return previous

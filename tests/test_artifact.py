@@ -58,7 +58,7 @@ def write_folder(folder: Path, files: Files) -> Path:
 
 def test_packing_twice_gives_the_same_bytes(artifact: Artifact) -> None:
     first = pack(artifact.files, provenance=PROVENANCE, created=NOON)
-    second = pack(dict(reversed(artifact.files.items())), provenance=PROVENANCE, created=NOON)
+    second = pack(dict(reversed(list(artifact.files.items()))), provenance=PROVENANCE, created=NOON)
 
     assert first == second
     assert first[0].startswith("20261123T120000Z-")

@@ -102,7 +102,7 @@ def test_a_bad_option_is_named_as_the_option() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        read_settings().port = 1  # type: ignore[misc]  # that is the point
+        read_settings().port = 1
 
 
 def test_every_field_is_documented() -> None:

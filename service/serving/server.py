@@ -1,5 +1,6 @@
 """Run the application on uvicorn: one process tree, no proxy before it, drained on SIGTERM."""
 
+import contextlib
 import logging.config
 import os
 import signal
@@ -42,7 +43,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     listener = _bind(settings)
     url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
     if settings.workers == 1:
-        _Server(_config(app, settings), on_ready=lambda: on_ready(url)).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn has drained, then raised the signal again
+            _Server(_config(app, settings), on_ready=lambda: on_ready(url)).run(sockets=[listener])
         return
     # Each worker builds the application for itself, from the environment.
     os.environ.update(_environment(settings))

@@ -86,12 +86,19 @@ def test_a_missing_income_is_scored_as_the_median(tmp_path: Path, artifact: Arti
     score(source, tmp_path / "out.csv", artifact)
     power = spending_power(artifact.model.income_median, 5)
 
-    assert int(read_rows(tmp_path / "out.csv")[0]["segment"]) == artifact.model.partition.assign_one(40, power)
+    assert int(read_rows(tmp_path / "out.csv")[0]["segment"]) == artifact.model.partition.assign_one(
+        40, power
+    )
 
 
 def test_parquet_goes_in_and_out_with_its_types(tmp_path: Path, artifact: Artifact) -> None:
     table = pa.table(
-        {"id": ["a", "b"], "Age": [30, 50], "Income": [50_000.0, None], "Purchases": pa.array([5, 0], pa.int8())}
+        {
+            "id": ["a", "b"],
+            "Age": [30, 50],
+            "Income": [50_000.0, None],
+            "Purchases": pa.array([5, 0], pa.int8()),
+        }
     )
     pyarrow.parquet.write_table(table, tmp_path / "in.parquet")
     score(tmp_path / "in.parquet", tmp_path / "out.parquet", artifact)

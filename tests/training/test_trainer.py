@@ -23,7 +23,9 @@ DIALECTS = (
     "marketing_data.bom_currency_spaced_header.csv",
 )
 
-needs_shared_data = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside the project")
+needs_shared_data = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the shared data is not beside the project"
+)
 
 
 def read(path: Path, mapping: dict[str, str] | None = None) -> Dataset:

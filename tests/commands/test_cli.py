@@ -1,0 +1,240 @@
+"""The command line: exit codes, one message for an error, help for every command."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import service
+from service.cli import run
+from service.store import Store
+from tests.conftest import clean_environment
+
+
+@dataclass
+class Result:
+    """Hold what a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Segserve = Callable[..., Result]
+
+
+@pytest.fixture(name="segserve")
+def _segserve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Segserve:
+    """Run a command in `tmp_path`, in this process: scikit-learn takes seconds to import."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SERVICE_PREFIX", str(tmp_path / "ml"))
+
+    def segserve(*arguments: str) -> Result:
+        capsys.readouterr()
+        code = run(arguments)
+        return Result(code, *capsys.readouterr())
+
+    return segserve
+
+
+def test_train_prints_the_data_report_the_segments_and_the_version(
+    segserve: Segserve, tmp_path: Path, sample_path: Path
+) -> None:
+    result = segserve("train", str(sample_path), "--k", "4")
+    version = Store(tmp_path / "models").latest()
+
+    assert result.returncode == 0, result.stderr
+    assert "1,000 of 1,000 customers used" in result.stdout
+    assert "without a purchase: counted as one purchase" in result.stdout
+    assert "Warning: Spending_Power has a heavy tail" in result.stdout
+    assert f"model       {version}" in result.stdout
+    for column in ("customers", "share", "Age", "Income", "Purchases", "Spending_Power"):
+        assert column in result.stdout
+    assert result.stderr == ""
+
+
+def test_train_json_is_one_document(segserve: Segserve, tmp_path: Path, sample_path: Path) -> None:
+    result = segserve("train", str(sample_path), "--json", "--transform", "log1p")
+    document = json.loads(result.stdout)
+
+    assert document["version"] == Store(tmp_path / "models").latest()
+    assert sum(segment["size"] for segment in document["segments"]) == 1000
+    assert [candidate["k"] for candidate in document["sweep"]] == list(range(2, 11))
+    assert document["rejects"] is None
+
+
+def test_train_again_makes_another_version_with_the_same_digest(
+    segserve: Segserve, sample_path: Path
+) -> None:
+    documents = [
+        json.loads(segserve("train", str(sample_path), "--k", "3", "--json").stdout) for _ in range(2)
+    ]
+
+    assert documents[0]["version"] != documents[1]["version"]
+    assert documents[0]["digest"] == documents[1]["digest"]
+
+
+def test_rejected_rows_are_kept_beside_the_version(segserve: Segserve, tmp_path: Path) -> None:
+    (tmp_path / "customers.csv").write_text(
+        "Customer_ID,Age,Income,Purchases\n1,30,50000,5\n2,0,50000,5\n3,41,-1,2\n4,52,61000,x\n5,47,9000,1\n"
+    )
+    result = segserve("train", "customers.csv", "--k", "2")
+    version = Store(tmp_path / "models").latest()
+    rejects = (tmp_path / "models" / str(version) / "rejects.csv").read_text().splitlines()
+
+    assert result.returncode == 0, result.stderr
+    assert "2 of 5 customers used" in result.stdout
+    assert rejects == [
+        "file,line,column,reason,Customer_ID,Age,Income,Purchases",
+        "customers.csv,3,Age,Age must be greater than 0,2,0,50000,5",
+        "customers.csv,4,Income,Income must not be negative,3,41,-1,2",
+        "customers.csv,5,Purchases,Purchases is not a number,4,52,61000,x",
+    ]
+
+
+def test_a_file_of_rejects_alone_fails_with_one_message_and_keeps_them(
+    segserve: Segserve, tmp_path: Path
+) -> None:
+    (tmp_path / "customers.csv").write_text("Age,Income,Purchases\n-1,5,5\n-2,5,5\n")
+    result = segserve("train", "customers.csv")
+
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "models/rejects.csv" in result.stderr
+    assert len((tmp_path / "models" / "rejects.csv").read_text().splitlines()) == 3
+    assert Store(tmp_path / "models").versions() == []
+
+
+FAILURES = [
+    (["train", "absent.csv"], 1, "absent.csv cannot be read: No such file or directory"),
+    (["train", "no_age.csv"], 1, "no column Age"),
+    (["train", "SAMPLE", "--k", "0"], 2, "auto or 1 to 1000"),
+    (["train", "SAMPLE", "--k", "many"], 2, "auto or 1 to 1000"),
+    (["train", "SAMPLE", "--k", "1000"], 1, "distinct records"),
+    (["train", "SAMPLE", "--transform", "sqrt"], 2, "'none', 'log1p'"),
+    (["train", "SAMPLE", "--map", "Age"], 2, "COLUMN=EXPRESSION"),
+    (["train", "SAMPLE", "--map", "Age=Age", "--map", "Age=Income"], 2, "twice"),
+    (["train", "SAMPLE", "--map", "Age=__import__('os')"], 2, "Age=__import__"),
+    (["train", "SAMPLE", "--map", "Gender=Age"], 2, "Age, Income"),
+    (["train", "SAMPLE", "--id-column", "Ident"], 1, "Ident"),
+    (["train", "SAMPLE", "--decimal", ";"], 2, "--decimal"),
+    (["train"], 2, "FILE"),
+    (["score", "SAMPLE", "-o", "out.csv"], 3, "holds no model yet"),
+    (["score", "SAMPLE"], 2, "--output"),
+    (["serve", "--port", "99999"], 2, "less than or equal to 65535"),
+    (["models", "show"], 3, "holds no model yet"),
+    (["models", "rollback"], 3, "no earlier production"),
+    (["models", "promote", "x"], 3, "holds no model yet"),
+    (["sample-data", "-o", "absent/x.csv"], 1, "cannot be written"),
+    (["nonsense"], 2, "nonsense"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), FAILURES, ids=range(len(FAILURES)))
+def test_a_failure_has_its_exit_code_and_one_message(
+    segserve: Segserve, tmp_path: Path, sample_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "no_age.csv").write_text("Income,Purchases\n1,1\n")
+    given = [str(sample_path) if argument == "SAMPLE" else argument for argument in arguments]
+    result = segserve(*given)
+
+    assert result.returncode == code, result.stderr
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+def test_models_list_and_show_tell_what_there_is(segserve: Segserve, store_path: Path) -> None:
+    version = Store(store_path).latest()
+    listed = segserve("models", "list", "--store", str(store_path))
+    shown = segserve("models", "show", "--store", str(store_path))
+    document = json.loads(segserve("models", "show", "--json", "--store", str(store_path)).stdout)
+
+    assert str(version) in listed.stdout
+    assert "latest" in listed.stdout
+    assert document["digest"] in shown.stdout
+    assert len(document["segments"]) == document["k"] == 4
+    assert segserve("models", "list").stdout.startswith("No model in models yet")
+
+
+def test_promote_and_rollback_move_production(segserve: Segserve, tmp_path: Path, sample_path: Path) -> None:
+    for _ in range(2):
+        segserve("train", str(sample_path), "--k", "2")
+    newest, oldest = Store(tmp_path / "models").versions()
+
+    assert oldest in segserve("models", "promote", oldest).stdout
+    assert newest in segserve("models", "promote", newest).stdout
+    assert oldest in segserve("models", "rollback").stdout
+    channels = {
+        row["version"]: row["channels"] for row in json.loads(segserve("models", "list", "--json").stdout)
+    }
+    assert channels == {newest: ["latest"], oldest: ["production"]}
+
+
+def test_score_says_how_many_customers_are_in_each_segment(
+    segserve: Segserve, tmp_path: Path, sample_path: Path, store_path: Path
+) -> None:
+    result = segserve("score", str(sample_path), "-o", "out.csv", "--store", str(store_path))
+    document = json.loads(
+        segserve("score", str(sample_path), "-o", "out.csv", "--store", str(store_path), "--json").stdout
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("1,000 customers scored with ")
+    assert sum(document["sizes"]) == 1000
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 1001
+
+
+def test_sample_data_writes_what_was_asked_for(segserve: Segserve, tmp_path: Path) -> None:
+    assert segserve("sample-data", "-o", "s.csv", "--n", "25", "--seed", "3").returncode == 0
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 26
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"segserve {service.__version__}\n"
+
+
+def test_no_command_shows_the_help(segserve: Segserve) -> None:
+    result = segserve()
+
+    assert result.returncode == 2
+    assert "sample-data" in result.stdout + result.stderr
+
+
+def test_a_failure_of_the_program_itself_is_told_the_same_way(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "service", "train", "absent.csv"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 1
+    assert result.stderr == "Error: absent.csv cannot be read: No such file or directory\n"
+    assert result.stdout == ""
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, sample_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['sklearn'] = None; sys.modules['pyarrow'] = None\n"
+        "from service.cli import main; main(sys.argv[1:])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, "train", str(sample_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 2
+    assert "pip install 'segserve[train]'" in result.stderr
+    assert "Traceback" not in result.stderr
