@@ -29,7 +29,8 @@ def predict(pipeline: Pipeline, vectors: npt.NDArray[np.float64]) -> npt.NDArray
 def is_tied(partition: Partition, vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Tell where the two nearest squared distances agree to a relative 1e-9."""
     nearest = np.sort(partition.distances(vectors) ** 2, axis=1)
-    return np.less_equal(nearest[:, 1] - nearest[:, 0], 1e-9 * nearest[:, 1]).astype(np.bool_)
+    tied: npt.NDArray[np.bool_] = nearest[:, 1] - nearest[:, 0] <= 1e-9 * nearest[:, 1]
+    return tied
 
 
 def test_labels_equal_scikit_learns_on_random_records(fit: Fit) -> None:
