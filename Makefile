@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --custom-compile-command "make requirements" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench wheel requirements clean
+.PHONY: help serve test lint format bench docs wheel requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -30,6 +30,9 @@ format: $(VENV)/dev.stamp ## Mend style where a machine can
 
 bench: $(VENV)/dev.stamp ## Measure serving and training against baselines, in one run
 	$(BIN)/python -m bench $(ARGS)
+
+docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
+	$(BIN)/python -m docs.render
 
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 	rm -rf dist

@@ -54,7 +54,7 @@ class Server:
         return sum(sum(map(int, stat.rpartition(")")[2].split()[_CPU_FIELDS])) for stat in stats) / _TICKS
 
     def pss_mb(self) -> float:
-        """Return the proportional set size of the server's process tree, in MiB."""
+        """Return the proportional set size of the process tree, in MiB; a second one like it would share."""
         rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in _family(self.pid)]
         lines = [line for rollup in rollups for line in rollup.splitlines() if line.startswith("Pss:")]
         return sum(int(line.split()[1]) for line in lines) / 1024

@@ -96,13 +96,13 @@ class Settings(BaseSettings):
     on_error: Annotated[OnError, BeforeValidator(_lower)] = Field(
         OnError.REJECT, validation_alias="SERVICE_ON_ERROR"
     )
-    """What becomes of a payload with a bad record."""
+    """What becomes of a payload with a bad record: reject or placeholder."""
     console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
-    """Whether /model, /docs and /openapi.json are there."""
+    """Whether /model, /docs and /openapi.json are there: on or off."""
     log_level: Annotated[LogLevel, BeforeValidator(_log_level)] = Field(
         LogLevel.INFO, validation_alias=AliasChoices("SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
     )
-    """How much is logged."""
+    """How much is logged: debug, info, warning or error."""
     batch: bool = Field(default=False, validation_alias="SAGEMAKER_BATCH")
     """Whether this is a batch transform job (C47)."""
     batch_strategy: str = Field("MULTI_RECORD", validation_alias="SAGEMAKER_BATCH_STRATEGY")

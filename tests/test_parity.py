@@ -28,9 +28,8 @@ def predict(pipeline: Pipeline, vectors: npt.NDArray[np.float64]) -> npt.NDArray
 
 def is_tied(partition: Partition, vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Tell where the two nearest squared distances agree to a relative 1e-9."""
-    nearest = np.sort(partition.distances(vectors) ** 2, axis=1)
-    tied: npt.NDArray[np.bool_] = nearest[:, 1] - nearest[:, 0] <= 1e-9 * nearest[:, 1]
-    return tied
+    ordered = np.sort(partition.distances(vectors), axis=1)
+    return (ordered[:, 0] / ordered[:, 1]) ** 2 >= 1 - 1e-9
 
 
 def test_labels_equal_scikit_learns_on_random_records(fit: Fit) -> None:
@@ -62,7 +61,8 @@ def records_on_boundaries(partition: Partition, n: int) -> npt.NDArray[np.float6
     along = np.column_stack([-across[:, 1], across[:, 0]])
     offset = 10 ** generator.uniform(-16, -2, n) * generator.choice([-1, 0, 1], n)
     scaled = middle + along * generator.uniform(-0.5, 0.5, (n, 1)) + across * offset[:, None]
-    unscaled = scaled * np.array(partition.scale) + np.array(partition.mean)
+    unscaled: npt.NDArray[np.float64] = scaled * np.array(partition.scale) + np.array(partition.mean)
     if partition.transform is Transform.LOG1P:
         unscaled[:, 1] = np.expm1(unscaled[:, 1])
-    return np.maximum(unscaled, 0.0)
+    unscaled[unscaled < 0] = 0.0
+    return unscaled

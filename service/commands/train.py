@@ -16,7 +16,7 @@ REJECTS = "rejects.csv"
 def train(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="Customer files: CSV or Parquet.", show_default=False),
+        typer.Argument(metavar="FILE", help="Customer files: CSV or Parquet.", show_default=False),
     ],
     *,
     k: Annotated[str, typer.Option(help="Number of segments, or auto to choose it.")] = "auto",

@@ -116,7 +116,6 @@ class CustomerFile:
         except (pa.ArrowException, OSError) as exc:
             hint = f"it is damaged, or has a record of over {_BLOCK_BYTES} bytes"
             raise DatasetError(f"{self.path} cannot be read to its end: {hint}") from exc
-        self.done_bytes = self.size_bytes
 
     def line_numbers(self, records: Sequence[int]) -> list[int]:
         """Return the line on which each record starts, from 1; in Parquet, the number of the row.
@@ -268,7 +267,7 @@ def _sniff(path: Path, *, encoding: str) -> tuple[str, tuple[str, ...], int]:
         scored.append((share, len(header), (delimiter, tuple(header), header_records)))
     if not scored:
         raise DatasetError(f"{path} is empty")
-    return max(scored)[2]
+    return max(scored, key=lambda candidate: candidate[:2])[2]  # the first of equals
 
 
 def _refuse_open_quote(path: Path, *, encoding: str, delimiter: str) -> None:

@@ -3,11 +3,12 @@
 import json
 import random
 import re
+import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.errors import InvalidPayloadError, InvalidRecordError
@@ -18,6 +19,7 @@ from tests.serving.conftest import (
     CSV,
     JSON,
     JSON_LINES,
+    NPY,
     RECORDS,
     Record,
     ask,
@@ -27,8 +29,8 @@ from tests.serving.conftest import (
 )
 
 MAX_VALUE = 1e100
-MUTANTS = 12_000
-"""Of each format: some four seconds together."""
+MUTANTS = 6000
+"""Of each format."""
 
 NUMBERS = (
     *("0", "1", "25", "1250.0", "99999.75", "1e3", "1E-3", "2.5e+2", "0.1", "1e-400", "1e100", "5e-324"),
@@ -242,6 +244,7 @@ def test_any_bytes_are_read_or_refused(reader: Reader, body: bytes) -> None:
     decoded(b"\x93NUMPY\x01\x00" + body, reader)
 
 
+@example(header="{'descr': '<f8', 'fortran_order': False, 'shape': (True, 2)}")
 @given(header=st.text(alphabet="{}()[]'\":,<>f8i2OV descrfotan_hp.-0\\\n", max_size=60))
 def test_any_npy_header_is_read_or_refused(header: str) -> None:
     encoded = header.encode()
@@ -312,12 +315,11 @@ def test_json_that_flattens_to_pairs_but_has_none_is_refused(body: bytes) -> Non
     assert decoded(body, Reader.JSON) is None
 
 
-@pytest.mark.parametrize("repeat", [1, 2000])
 @pytest.mark.parametrize("form", payloads(RECORDS))
-def test_every_form_is_read_to_the_same_bits(form: str, repeat: int) -> None:
-    records = [*RECORDS, (0.1, 0.2), (1 / 3, 1e100), (5e-324, 123456.789)] * repeat
+def test_every_form_is_read_to_the_same_bits(form: str) -> None:
+    records = [*RECORDS, (0.1, 0.2), (1 / 3, 1e100), (5e-324, 123456.789)] * 20
     content_type, body = payloads(records)[form]
-    readers = {JSON: Reader.JSON, JSON_LINES: Reader.JSON_LINES, CSV: Reader.CSV, "application/x-npy": Reader.NPY}
+    readers = {JSON: Reader.JSON, JSON_LINES: Reader.JSON_LINES, CSV: Reader.CSV, NPY: Reader.NPY}
     name = (content_type or "").partition(";")[0].lower()
     name = JSON_LINES if name in {"application/x-ndjson", "application/x-jsonlines"} else name
 
@@ -326,7 +328,7 @@ def test_every_form_is_read_to_the_same_bits(form: str, repeat: int) -> None:
     assert bits(actual) == bits(records)
 
 
-@pytest.mark.parametrize("n_records", [1, 2, 63, 64, 65, 5000])
+@pytest.mark.parametrize("n_records", [1, 2, 64, 3000])
 def test_a_bad_record_is_found_at_any_place_of_any_batch(n_records: int) -> None:
     for position in {0, n_records // 2, n_records - 1}:
         records = [(25.0, 1250.0)] * n_records
@@ -380,3 +382,12 @@ def test_an_empty_payload_is_refused(reader: Reader, body: bytes) -> None:
 )
 def test_no_records_are_no_error(body: bytes, reader: Reader) -> None:
     assert decode(body, reader=reader, is_lenient=False).vectors.shape == (0, 2)
+
+
+@pytest.mark.parametrize("cell", ["9" * 100_000 + "x", "." * 100_000, "1e" + "9" * 100_000 + "x", " " * 100_000 + "x"])
+def test_a_long_cell_is_refused_at_once(cell: str) -> None:
+    """A pattern that backtracks would take minutes."""
+    start = time.perf_counter()
+
+    assert decoded(f"1,2\n{cell},3\n".encode(), Reader.CSV) is None
+    assert time.perf_counter() - start < 2

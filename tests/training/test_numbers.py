@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.training.numbers import Decimal, Flaw, is_readable, read_numbers
@@ -124,6 +124,7 @@ def test_number_beyond_float64_is_not_finite() -> None:
     assert read(["1e400", "-1e400", "1"]) == [Flaw.NOT_FINITE, Flaw.NOT_FINITE, 1.0]
 
 
+@settings(deadline=None)
 @given(
     cents=st.integers(min_value=-(10**13), max_value=10**13),
     style=st.sampled_from(["{}", "${}", "{} EUR", " {} ", "\u20ac\u00a0{}", "{}\u202fjpy"]),
@@ -141,6 +142,7 @@ def test_formatted_number_reads_back_equal(cents: int, style: str, group: str, *
     assert actual == [float(decimal.Decimal(cents) / 100)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.from_regex(r"[+-]?[0-9.]{0,4}([eE][+-]?[0-9]{0,2})?[infa_x ]{0,2}", fullmatch=True), max_size=4

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.errors import DatasetError
@@ -59,6 +59,24 @@ def test_source_is_not_misled_by_commas_inside_fields(tmp_path: Path) -> None:
     assert open_customers(write(tmp_path / "a.csv", text)).columns == ("a", "b", "c")
 
 
+def test_source_prefers_the_delimiter_that_divides_the_records_alike(tmp_path: Path) -> None:
+    text = "a;b (x, y, z)\n1;2\n3;4\n"
+
+    assert open_customers(write(tmp_path / "a.csv", text)).columns == ("a", "b (x, y, z)")
+
+
+def test_source_takes_a_comma_where_nothing_tells(tmp_path: Path) -> None:
+    assert open_customers(write(tmp_path / "a.csv", "a\n1\n")).delimiter == ","
+
+
+def test_source_finds_lines_past_a_long_field(tmp_path: Path) -> None:
+    limit = csv.field_size_limit()
+    file = open_customers(write(tmp_path / "a.csv", f'a,b\n1,"{"x" * 500_000}\n"\n2,3\n'))
+
+    assert file.line_numbers([2, 3]) == [2, 4]
+    assert csv.field_size_limit() == limit
+
+
 def test_source_numbers_records_and_lines_past_everything_odd(tmp_path: Path) -> None:
     text = '\n"Age","In\ncome"\n1,2\n\n"x\ny",3\nragged\n,\n4,"5\n\n6"\n7,8,9\n10,11'
     file = open_customers(write(tmp_path / "a.csv", text))
@@ -89,6 +107,7 @@ def test_source_numbers_records_across_blocks(tmp_path: Path) -> None:
 FIELD = st.text(alphabet=st.sampled_from(list('ab ",;\n\r')), max_size=5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=4), max_size=12))
 def test_source_agrees_with_the_csv_module(
     tmp_path_factory: pytest.TempPathFactory, table: list[list[str]]

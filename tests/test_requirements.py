@@ -1,0 +1,58 @@
+"""Pins are fresh, hashed, and name no registry."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))? \\$", re.MULTILINE)
+FILES = {"run.txt": ("train", {"build"}), "dev.txt": ("train", {"dev", "bench"})}
+
+
+def declared(extra: str, groups: set[str]) -> list[Requirement]:
+    """Return what pyproject.toml asks for."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    texts = [*document["project"]["dependencies"], *document["project"]["optional-dependencies"][extra]]
+    pending = list(groups)
+    while pending:
+        for entry in document["dependency-groups"][pending.pop()]:
+            if isinstance(entry, dict):
+                pending.append(entry["include-group"])
+            else:
+                texts.append(entry)
+    return [Requirement(text) for text in texts]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_dependency_is_pinned_as_pyproject_asks(name: str) -> None:
+    pins: dict[str, list[str]] = {}
+    for package, version, _ in PINNED.findall((ROOT / "requirements" / name).read_text()):
+        pins.setdefault(canonicalize_name(package), []).append(version)
+    for requirement in declared(*FILES[name]):
+        versions = pins.get(canonicalize_name(requirement.name))
+
+        assert versions, f"{requirement.name} is not pinned: run make requirements"
+        assert all(version in requirement.specifier for version in versions), requirement
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_pin_has_hashes(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text()
+    entries = [entry for entry in re.split(r"\n(?=[A-Za-z0-9])", text) if "==" in entry.split("\n")[0]]
+
+    assert len(entries) > 20
+    assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_no_file_names_a_registry_or_a_path_of_a_machine() -> None:
+    names = ("py" + "pi.org", "pythonhosted" + ".org", "npmjs" + ".org", "deb.debian" + ".org", "/wo" + "rk/")
+    result = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for path in result.stdout.splitlines():
+        content = (ROOT / path).read_text(errors="replace") if (ROOT / path).is_file() else ""
+
+        assert not [name for name in names if name in content], path
