@@ -24,12 +24,20 @@ COMMANDS = (
     ("models", "rollback"),
 )
 WIDTH = 100
+SETTINGS_INTRODUCTION = (
+    "Read from the environment; where a setting has two variables, the first one that is set wins, and an "
+    "empty one counts as unset. Options of the command line win over both. Written by `make docs`."
+)
 
 
 def render_cli() -> str:
     """Return the help of every command as Markdown."""
     runner = CliRunner(env={"COLUMNS": str(WIDTH), "TERMINAL_WIDTH": str(WIDTH), "NO_COLOR": "1"})
-    parts = ["# Command line", "", "`segserve COMMAND`, or `python -m service COMMAND`. Written by `make docs`."]
+    parts = [
+        "# Command line",
+        "",
+        "`segserve COMMAND`, or `python -m service COMMAND`. Written by `make docs`.",
+    ]
     for command in COMMANDS:
         result = runner.invoke(app, [*command, "--help"], prog_name="segserve")
         parts += ["", f"## {' '.join(('segserve', *command))}", "", "```", result.output.strip(), "```"]
@@ -42,8 +50,7 @@ def render_settings() -> str:
     parts = [
         "# Settings",
         "",
-        "Read from the environment; where a setting has two variables, the first one that is set wins, and an empty "
-        "one counts as unset. Options of the command line win over both. Written by `make docs`.",
+        SETTINGS_INTRODUCTION,
         "",
         "| variable | default | what |",
         "|---|---|---|",
@@ -51,7 +58,9 @@ def render_settings() -> str:
     for field, meaning in _field_docs():
         names = ", ".join(f"`{name}`" for name in variables()[field])
         default = Settings.model_fields[field].default
-        shown = "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        shown = (
+            "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
         parts.append(f"| {names} | {shown} | {meaning} |")
     return "\n".join([*parts, ""])
 

@@ -90,7 +90,15 @@ def version_id(created: datetime, content_digest: str) -> str:
 
 
 def pack(files: Mapping[str, bytes], *, provenance: Provenance, created: datetime) -> tuple[str, bytes]:
-    """Return the version id and the bytes of `model.tar.gz`.
+    """Return the version id and the bytes of `model.tar.gz`, whose files are those of `seal`."""
+    version, sealed = seal(files, provenance=provenance, created=created)
+    return version, _tar_gz(sealed)
+
+
+def seal(
+    files: Mapping[str, bytes], *, provenance: Provenance, created: datetime
+) -> tuple[str, dict[str, bytes]]:
+    """Return the version id, and the files with their manifest as the last one.
 
     Args:
         files: Content by name, without the manifest.
@@ -105,7 +113,7 @@ def pack(files: Mapping[str, bytes], *, provenance: Provenance, created: datetim
     version = version_id(created, hashlib.sha256(digests.encode()).hexdigest())
     manifest = Manifest(model_version=version, created=stamp, files=facts, provenance=provenance)
     text = json.dumps(asdict(manifest), indent=1, sort_keys=True)
-    return version, _tar_gz({**files, MANIFEST: f"{text}\n".encode()})
+    return version, {**files, MANIFEST: f"{text}\n".encode()}
 
 
 def read_artifact(path: Path) -> Artifact:

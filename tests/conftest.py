@@ -83,7 +83,8 @@ def _sample_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _store_path(tmp_path_factory: pytest.TempPathFactory, sample_path: Path) -> Path:
     """Return a store with one version, of four segments; tests must not write to it."""
     from service.training.dataset import read_dataset
-    from service.training.trainer import Hyperparameters, train
+    from service.training.hyperparameters import Hyperparameters
+    from service.training.trainer import train
 
     root = tmp_path_factory.mktemp("store")
     dataset = read_dataset([sample_path], mapping={}, rejects_path=root / "rejects.csv")

@@ -87,7 +87,9 @@ def test_the_readme_reaches_an_answer_within_30_lines() -> None:
 def test_make_targets_that_documents_name_are_there() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        named = set(re.findall(r"\bmake ([a-z-]+)", " ".join(re.findall(r"`[^`]+`|^\$ .*", page.read_text()))))
+        named = set(
+            re.findall(r"\bmake ([a-z-]+)", " ".join(re.findall(r"`[^`]+`|^\$ .*", page.read_text())))
+        )
 
         assert named <= targets, page.name
 

@@ -35,12 +35,12 @@ def score(
 ) -> None:
     """Copy a file with a segment for every customer."""
     try:
+        from service.training.expression import parse_mapping
         from service.training.score import score_file
     except ModuleNotFoundError as exc:
         raise MissingExtraError("score", extra="train", package=exc.name or "a package") from exc
     from service.artifact import read_artifact
     from service.commands.output import print_json, progress_bar
-    from service.commands.train import parse_mapping
     from service.settings import read_settings
     from service.store import find_artifact
 

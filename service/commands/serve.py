@@ -35,10 +35,12 @@ def serve(
     workers: WorkersOption = None,
 ) -> None:
     """Serve a model on /ping and /invocations until SIGTERM."""
+    from service.logs import configure_logging
     from service.serving.server import serve as run
     from service.settings import read_settings
 
     settings = read_settings(model=model, store=store, port=port, host=host, workers=workers)
+    configure_logging(settings.log_level)
     run(settings, on_ready=_announce)
 
 

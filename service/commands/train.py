@@ -1,6 +1,5 @@
 """Train a model version from customer files: `segserve train`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -34,19 +33,31 @@ def train(
     try:
         from service.commands.summary import Run, print_summary
         from service.training.dataset import read_dataset
-        from service.training.trainer import Hyperparameters
+        from service.training.expression import parse_mapping
+        from service.training.hyperparameters import Hyperparameters, parse_k
+        from service.training.job import is_training_tree, run_job
         from service.training.trainer import train as fit
     except ModuleNotFoundError as exc:
         raise MissingExtraError("train", extra="train", package=exc.name or "a package") from exc
     import tempfile
 
     from service.commands.output import print_json, progress_bar
+    from service.logs import configure_logging
     from service.settings import read_settings
     from service.store import Store
 
+    settings = read_settings(store=store)
+    if not files:
+        if not is_training_tree(settings.prefix):
+            raise ConfigurationError(
+                f"train needs a customer file, or SageMaker's training tree in {settings.prefix}"
+            )
+        configure_logging(settings.log_level)
+        run_job(settings.prefix)
+        return
     hyperparameters = Hyperparameters(k=parse_k(k), transform=transform, seed=seed)
     mapping = parse_mapping(column_map or [])
-    target = Store(Path(read_settings(store=store).store))
+    target = Store(Path(settings.store))
     with progress_bar() as on_progress, tempfile.TemporaryDirectory() as folder:
         rejects = Path(folder) / REJECTS
         try:
@@ -75,32 +86,6 @@ def train(
         print_json(run.as_dict())
     else:
         print_summary(run)
-
-
-def parse_k(text: str) -> int | None:
-    """Return the number of clusters, None for auto."""
-    from service.model import MAX_CLUSTERS
-
-    if text == "auto":
-        return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CLUSTERS):
-        raise ConfigurationError(
-            f"--k {text[:20]!r} is not accepted: it should be auto or 1 to {MAX_CLUSTERS}"
-        )
-    return int(text)
-
-
-def parse_mapping(pairs: Sequence[str]) -> dict[str, str]:
-    """Return the expression of each mapped column."""
-    mapping: dict[str, str] = {}
-    for pair in pairs:
-        column, equals, expression = (part.strip() for part in pair.partition("="))
-        if not equals or not column or not expression:
-            raise ConfigurationError(f"--map {pair[:80]!r} is not accepted: it should be COLUMN=EXPRESSION")
-        if column in mapping:
-            raise ConfigurationError(f"--map names {column[:80]!r} twice")
-        mapping[column] = expression
-    return mapping
 
 
 def _keep_rejects(error: DatasetError, *, rejects: Path, store: Path) -> DatasetError:

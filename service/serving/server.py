@@ -1,7 +1,6 @@
 """Run the application on uvicorn: one process tree, no proxy before it, drained on SIGTERM."""
 
 import contextlib
-import logging.config
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from service.errors import ConfigurationError
+from service.logs import log_config
 from service.serving.app import create_app
 from service.serving.loading import load_artifact
 from service.settings import Settings, variables
@@ -38,7 +38,6 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    logging.config.dictConfig(log_config(settings.log_level))
     app = create_app(load_artifact(settings), settings)
     listener = _bind(settings)
     url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
@@ -78,24 +77,6 @@ class _Workers(Multiprocess):
         super().init_processes()
         if all(process.wait_until_ready(_READY_TIMEOUT_S) for process in self.processes):
             self._on_ready()
-
-
-def log_config(level: str) -> dict[str, Any]:
-    """Return the logging set-up: one event a line, on stderr (C41)."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-        "handlers": {
-            "stderr": {
-                "class": "logging.StreamHandler",
-                "formatter": "line",
-                "stream": "ext://sys.stderr",
-            }
-        },
-        "root": {"handlers": ["stderr"], "level": level.upper()},
-        "loggers": {"uvicorn": {"level": "WARNING" if level == "info" else level.upper()}},
-    }
 
 
 def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.Config:

@@ -120,16 +120,16 @@ def _clean(column: pa.ChunkedArray, *, decimal: Decimal) -> Reading:
     is_plain = text.str.contains(_PLAIN if decimal == "." else r"^[+-]?[0-9]+$")
     plain = frame.select(is_plain=is_plain, value=nw.when(is_plain).then(text).cast(nw.Float64))
     values = _to_numpy(plain["value"].to_native())
-    odd = ~plain["is_plain"].to_numpy()
-    rest = frame.filter(~is_plain).select(
-        value=number("text", decimal=decimal),
-        is_missing=is_missing("text"),
-        has_other_decimal=has_other_decimal("text", decimal=decimal),
-    )
+    odd = np.flatnonzero(~plain["is_plain"].to_numpy())
+    rest = frame.filter(~is_plain).with_columns(value=number("text", decimal=decimal))
     values[odd] = _to_numpy(rest["value"].to_native())
+    unread = odd[np.isnan(values[odd])]
+    causes = rest.filter(nw.col("value").is_null()).select(
+        is_missing=is_missing("text"), has_other_decimal=has_other_decimal("text", decimal=decimal)
+    )
     missing, other = np.zeros((2, len(values)), dtype=np.bool_)
-    missing[odd] = rest["is_missing"].to_numpy()
-    other[odd] = rest["has_other_decimal"].to_numpy()
+    missing[unread] = causes["is_missing"].to_numpy()
+    other[unread] = causes["has_other_decimal"].to_numpy()
     return _judge(values, is_missing=missing, has_other_decimal=other)
 
 

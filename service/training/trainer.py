@@ -20,6 +20,7 @@ from service.model import Golden, SegmentModel
 from service.partition import Partition
 from service.training.dataset import Dataset
 from service.training.fit import N_INIT, Fit, fit_pipeline, round_significant
+from service.training.hyperparameters import Hyperparameters
 from service.training.personas import describe_segments
 from service.training.selection import Candidate, choose, silhouette, sweep
 from service.transform import Transform
@@ -36,16 +37,6 @@ LIBRARIES: Final = ("numpy", "scikit-learn", "skops", "pyarrow")
 
 OnProgress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done of it and what there is of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """Hold what the user decides about a fit."""
-
-    k: int | None = None
-    """Number of clusters; None chooses it."""
-    transform: Transform = Transform.NONE
-    seed: int = 42
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ def test_json_records_are_found_in_every_wrapping(body: str, expected: list[obje
         b"\xff\xfe[\x00]\x00",
         b"{",
         b"CANARY",
-        b"// comment\n[[1, 2]]",
+        b"// comment [[1, 2]]",
         b"1",
         b"null",
         b'"CANARY"',

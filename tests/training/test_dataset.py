@@ -91,7 +91,7 @@ def test_file_without_purchases_gets_a_suggestion(tmp_path: Path) -> None:
 
 
 def test_files_of_both_kinds_become_one_data_set(tmp_path: Path) -> None:
-    first = write(tmp_path / "a.csv", "id,age;x,Income,Purchases", "1,20,,2", "2,30,$100,0", "2,0,7,1")
+    first = write(tmp_path / "a.csv", "id,age;x,Income,Purchases", "1,20,,1", "2,30,$100,0", "2,0,7,1")
     second = tmp_path / "b.parquet"
     pa.parquet.write_table(
         pa.table(
@@ -111,7 +111,7 @@ def test_files_of_both_kinds_become_one_data_set(tmp_path: Path) -> None:
 
     assert dataset.ages.tolist() == [20.0, 30.0, 40.0]
     assert dataset.incomes.tolist() == [200.0, 100.0, 300.0]
-    assert dataset.purchases.tolist() == [2.0, 0.0, 4.0]
+    assert dataset.purchases.tolist() == [1.0, 0.0, 4.0]
     assert dataset.is_income_imputed.tolist() == [True, False, False]
     total = first.stat().st_size + second.stat().st_size
     assert progress[-1] == (total, total)

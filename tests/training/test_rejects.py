@@ -22,16 +22,16 @@ def test_rejects_leave_no_file_when_there_are_none(tmp_path: Path) -> None:
 
 
 def test_rejects_have_the_columns_of_all_files(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "rejects.csv"
+    path = tmp_path / "new" / "deep" / "rejects.csv"
     with RejectsFile(path, columns={"a.csv": ["", "Age", ""], "b.csv": ["Income", "Age"]}) as rejects:
         rejects.add(Reject(2, "Age", "Age is missing", ["x", 'a\r,\n"é', "y"]), file="a.csv")
-        rejects.add(Reject(3, "Age", "Age is missing", ["5", "7"]), file="b.csv")
+        rejects.add(Reject(3, "Age", "Age is missing", ["5", "7\r8"]), file="b.csv")
         rejects.write()
 
     assert read(path) == [
         ["file", "line", "column", "reason", "", "Age", "", "Income"],
         ["a.csv", "2", "Age", "Age is missing", "x", 'a\r,\n"é', "y", ""],
-        ["b.csv", "3", "Age", "Age is missing", "", "7", "", "5"],
+        ["b.csv", "3", "Age", "Age is missing", "", "7\r8", "", "5"],
     ]
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from service.errors import TrainingError
 from service.training.dataset import Dataset, read_dataset
-from service.training.trainer import Hyperparameters, TrainedModel, train
+from service.training.hyperparameters import Hyperparameters
+from service.training.trainer import TrainedModel, train
 from service.transform import Transform
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
