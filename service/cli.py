@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; an error is one message on stderr, never a trace."""
     try:
-        app(arguments)
+        app(arguments, prog_name="segserve")
     except SystemExit as exc:  # typer's own way out: 0 for help, 2 for usage
         return exc.code if isinstance(exc.code, int) else FAILED
     except ConfigurationError as exc:

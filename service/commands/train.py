@@ -1,7 +1,8 @@
 """Train a model version from customer files: `segserve train`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,14 +10,23 @@ from service.commands.options import DecimalOption, JsonOption, MapOption, Store
 from service.errors import ConfigurationError, DatasetError, MissingExtraError
 from service.transform import Transform
 
+if TYPE_CHECKING:
+    from service.commands.summary import Run
+    from service.settings import Settings
+    from service.training.hyperparameters import Hyperparameters
+
 REJECTS = "rejects.csv"
 
 
 def train(
     files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE", help="Customer files: CSV or Parquet.", show_default=False),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Customer files: CSV or Parquet. None inside a container: SageMaker's training job.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     k: Annotated[str, typer.Option(help="Number of segments, or auto to choose it.")] = "auto",
     transform: Annotated[Transform, typer.Option(help="Applied to Spending_Power.")] = Transform.NONE,
@@ -31,33 +41,62 @@ def train(
 ) -> None:
     """Read customers, find segments and write a new model version."""
     try:
-        from service.commands.summary import Run, print_summary
-        from service.training.dataset import read_dataset
         from service.training.expression import parse_mapping
         from service.training.hyperparameters import Hyperparameters, parse_k
-        from service.training.job import is_training_tree, run_job
-        from service.training.trainer import train as fit
     except ModuleNotFoundError as exc:
         raise MissingExtraError("train", extra="train", package=exc.name or "a package") from exc
-    import tempfile
-
-    from service.commands.output import print_json, progress_bar
-    from service.logs import configure_logging
+    from service.commands.output import print_json
+    from service.commands.summary import print_summary
     from service.settings import read_settings
-    from service.store import Store
 
     settings = read_settings(store=store)
     if not files:
-        if not is_training_tree(settings.prefix):
-            raise ConfigurationError(
-                f"train needs a customer file, or SageMaker's training tree in {settings.prefix}"
-            )
-        configure_logging(settings.log_level)
-        run_job(settings.prefix)
+        _train_job(settings)
         return
-    hyperparameters = Hyperparameters(k=parse_k(k), transform=transform, seed=seed)
-    mapping = parse_mapping(column_map or [])
-    target = Store(Path(settings.store))
+    run = _train_files(
+        files,
+        Hyperparameters(k=parse_k(k), transform=transform, seed=seed),
+        store=Path(settings.store),
+        mapping=parse_mapping(column_map or []),
+        id_column=id_column,
+        decimal=decimal,
+    )
+    if as_json:
+        print_json(run.as_dict())
+    else:
+        print_summary(run)
+
+
+def _train_job(settings: "Settings") -> None:
+    from service.logs import configure_logging
+    from service.training.job import is_training_tree, run_job
+
+    if not is_training_tree(settings.prefix):
+        raise ConfigurationError(
+            f"train needs a customer file, or SageMaker's training tree in {settings.prefix}"
+        )
+    configure_logging(settings.log_level)
+    run_job(settings.prefix)
+
+
+def _train_files(
+    files: Sequence[Path],
+    hyperparameters: "Hyperparameters",
+    *,
+    store: Path,
+    mapping: Mapping[str, str],
+    id_column: str | None,
+    decimal: str,
+) -> "Run":
+    import tempfile
+
+    from service.commands.output import progress_bar
+    from service.commands.summary import Run
+    from service.store import Store
+    from service.training.dataset import read_dataset
+    from service.training.trainer import train as fit
+
+    target = Store(store)
     with progress_bar() as on_progress, tempfile.TemporaryDirectory() as folder:
         rejects = Path(folder) / REJECTS
         try:
@@ -70,22 +109,18 @@ def train(
                 on_progress=lambda done, total: on_progress("Reading", done, total),
             )
         except DatasetError as exc:
-            raise _keep_rejects(exc, rejects=rejects, store=target.root) from exc
+            raise _keep_rejects(exc, rejects=rejects, store=store) from exc
         trained = fit(dataset, hyperparameters, on_progress=on_progress)
         beside = {REJECTS: rejects} if rejects.exists() else {}
         version = target.add(trained.files, provenance=trained.provenance, beside=beside)
     artifact = target.resolve(version)
-    run = Run(
+    return Run(
         version=version,
         artifact=artifact,
         rejects=artifact.with_name(REJECTS) if beside else None,
         trained=trained,
         report=dataset.report,
     )
-    if as_json:
-        print_json(run.as_dict())
-    else:
-        print_summary(run)
 
 
 def _keep_rejects(error: DatasetError, *, rejects: Path, store: Path) -> DatasetError:
