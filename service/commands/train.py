@@ -41,6 +41,7 @@ def train(
 ) -> None:
     """Read customers, find segments and write a new model version."""
     try:
+        from service.training import trainer  # noqa: F401  # needs all of the extra
         from service.training.expression import parse_mapping
         from service.training.hyperparameters import Hyperparameters, parse_k
     except ModuleNotFoundError as exc:
