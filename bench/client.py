@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httptools
 import uvloop
@@ -29,14 +30,13 @@ class Connection(asyncio.Protocol):
         self._request = request
         self._tally = tally
         self._sent = 0.0
-        self._transport: asyncio.WriteTransport | None = None
+        self._transport: Any = None
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the first request."""
-        if isinstance(transport, asyncio.WriteTransport):
-            self._transport = transport
-            self._send(transport)
+    def connection_made(self, transport: Any) -> None:
+        """Send the first request; uvloop's transports are none of asyncio's."""
+        self._transport = transport
+        self._send()
 
     def data_received(self, data: bytes) -> None:
         """Parse the answer."""
@@ -46,21 +46,21 @@ class Connection(asyncio.Protocol):
         """Count the answer and send the next request."""
         self._tally.latencies_s.append(time.perf_counter() - self._sent)
         self._tally.failed += self._parser.get_status_code() != 200
-        if self._transport is None or time.perf_counter() >= self._tally.deadline:
-            self.connection_lost(None)
-        else:
-            self._send(self._transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End this connection; one that broke counts as a failure."""
-        self._tally.failed += exc is not None
-        if not self.closed.done():
+        if time.perf_counter() < self._tally.deadline:
+            self._send()
+        elif not self.closed.done():
             self.closed.set_result(None)
 
-    def _send(self, transport: asyncio.WriteTransport) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Count a connection that ends before the deadline as a failure."""
+        if not self.closed.done():
+            self._tally.failed += 1
+            self.closed.set_result(None)
+
+    def _send(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._sent = time.perf_counter()
-        transport.write(self._request)
+        self._transport.write(self._request)
 
 
 async def run(url: str, body: bytes, *, connections: int, seconds: float) -> dict[str, float]:

@@ -12,6 +12,7 @@ from typing import Final
 from bench.servers import ROOT
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
+_PATIENCE_S: Final = 30
 
 
 class Client(StrEnum):
@@ -49,7 +50,9 @@ def put_load(url: str, *, client: Client, body_path: Path, connections: int, sec
         if client is Client.WRK
         else [sys.executable, "-m", "bench.client", url, str(body_path), str(connections), str(seconds)]
     )
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=seconds + _PATIENCE_S
+    )
     load = Load(**json.loads(result.stdout.splitlines()[-1]))
     if load.failed or not load.requests:
         raise RuntimeError(f"{load.failed} of {load.requests} requests to {url} failed")

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -15,8 +15,16 @@ import orjson
 from service import contract
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, INFERENCE_ID_HEADER
 from service.errors import InvocationError, InvocationTimeoutError, ModelNotReadyError, PayloadTooLargeError
-from service.serving.invocation import Header, Invocation, ServedModel, error_body, invoke, refuse
-from service.serving.media import Media
+from service.serving.invocation import (
+    Header,
+    Invocation,
+    ServedModel,
+    answer,
+    error_body,
+    plan_invocation,
+    refuse,
+)
+from service.serving.media import Media, Plan
 from service.settings import Settings
 
 Scope = Any
@@ -45,6 +53,8 @@ class FastLane:
         self._timeout_s = settings.invocation_timeout_s
         self._parameters = orjson.dumps(execution_parameters(settings))
         self._version = served.version.encode() if served else b"none"
+        # Most clients send the same headers with every request.
+        self._plan_for = lru_cache(maxsize=512)(self._plan)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="invocation")
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
@@ -75,50 +85,53 @@ class FastLane:
             return
         content_type, accept, attributes, inference_id, length = _read_headers(scope["headers"])
         try:
-            body = await self._body(receive, length)
-            if body is None:
-                return
-            answer = await self._answer(
-                body, content_type.decode("latin-1"), accept.decode("latin-1"), attributes.decode("latin-1")
-            )
+            message = await receive()
+            body = message.get("body", b"")
+            if message.get("more_body") or length > INLINE_BYTES:
+                body = await self._whole_body(message, receive, length)
+            if body is None or message["type"] != "http.request":
+                return  # the client has gone
+            self._check_size(len(body))
+            plan = self._plan_for(content_type, accept, attributes)
+            model = self._model()
+            if len(body) <= INLINE_BYTES:
+                reply = answer(body, plan, model)
+            else:
+                reply = await self._answer_in_thread(body, plan, model)
         except InvocationError as exc:
-            answer = refuse(exc, version=self._version.decode())
-        if answer.status >= 400:
+            reply = refuse(exc, version=self._version.decode())
+        if reply.status >= 400:
             _logger.warning(
                 "Invocation refused status=%d inference_id=%s content_type=%s",
-                answer.status,
+                reply.status,
                 ascii(inference_id[:64].decode("latin-1")),
                 ascii(content_type[:64].decode("latin-1")),
             )
-        await _send(send, answer.status, answer.headers, answer.body)
+        await _send(send, reply.status, reply.headers, reply.body)
 
-    async def _answer(self, body: bytes, content_type: str, accept: str, attributes: str) -> Invocation:
+    def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
+        return plan_invocation(
+            content_type.decode("latin-1"),
+            accept.decode("latin-1"),
+            attributes.decode("latin-1"),
+            self._model(),
+        )
+
+    def _model(self) -> ServedModel:
         if self._served is None:
             raise ModelNotReadyError("no model is loaded")
-        if len(body) <= INLINE_BYTES:
-            return invoke(
-                body, content_type=content_type, accept=accept, attributes=attributes, model=self._served
-            )
-        call = partial(
-            invoke, body, content_type=content_type, accept=accept, attributes=attributes, model=self._served
-        )
-        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return self._served
+
+    async def _answer_in_thread(self, body: bytes, plan: Plan, model: ServedModel) -> Invocation:
+        running = asyncio.get_running_loop().run_in_executor(self._threads, answer, body, plan, model)
         try:
             return await asyncio.wait_for(running, self._timeout_s)
         except TimeoutError:
             raise InvocationTimeoutError(f"the invocation took longer than {self._timeout_s:g} s") from None
 
-    async def _body(self, receive: Receive, length: int) -> bytes | None:
+    async def _whole_body(self, message: Any, receive: Receive, length: int) -> bytes | None:
         """Return the payload, None when the client has gone; raise PayloadTooLargeError over the cap."""
-        if self._max_bytes is not None and length > self._max_bytes:
-            raise self._too_large()
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        if not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
-            self._check_size(len(body))
-            return body
+        self._check_size(length)
         chunks = [message.get("body", b"")]
         size = len(chunks[0])
         while message.get("more_body", False):

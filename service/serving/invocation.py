@@ -22,7 +22,7 @@ from service.features import MAX_VALUE
 from service.model import SegmentModel
 from service.serving.answers import encode_details, encode_labels
 from service.serving.codec import decode
-from service.serving.media import Media, make_plan
+from service.serving.media import Media, Plan, make_plan
 from service.settings import OnError
 
 STATUSES: Final[Mapping[type[InvocationError], int]] = {
@@ -77,22 +77,34 @@ def invoke(body: bytes, *, content_type: str, accept: str, attributes: str, mode
         model: Assigns the records.
     """
     try:
-        plan = make_plan(
-            content_type,
-            accept,
-            attributes,
-            default_accept=model.default_accept,
-            on_error=model.on_error,
-            version=model.version,
-        )
-        if len(body) <= _SMALL and plan.is_plain_json and (answer := _answer_few(body, model)):
-            return Invocation(200, answer, plan.content_type, plan.headers)
+        return answer(body, plan_invocation(content_type, accept, attributes, model), model)
+    except InvocationError as exc:
+        return refuse(exc, version=model.version)
+
+
+def plan_invocation(content_type: str, accept: str, attributes: str, model: ServedModel) -> Plan:
+    """Decide how a request with these headers is answered; raises as `make_plan` does."""
+    return make_plan(
+        content_type,
+        accept,
+        attributes,
+        default_accept=model.default_accept,
+        on_error=model.on_error,
+        version=model.version,
+    )
+
+
+def answer(body: bytes, plan: Plan, model: ServedModel) -> Invocation:
+    """Answer a payload by its plan; never raises."""
+    try:
+        if len(body) <= _SMALL and plan.is_plain_json and (text := _answer_few(body, model)):
+            return Invocation(200, text, plan.content_type, plan.headers)
         payload = decode(body, reader=plan.reader, is_lenient=plan.is_lenient)
         if plan.has_detail:
-            answer = encode_details(payload.vectors, bad=payload.bad, media=plan.media, model=model.model)
+            text = encode_details(payload.vectors, bad=payload.bad, media=plan.media, model=model.model)
         else:
             labels = model.model.partition.assign(payload.vectors)
-            answer = encode_labels(labels, bad=payload.bad, media=plan.media, k=len(model.model.centroids))
+            text = encode_labels(labels, bad=payload.bad, media=plan.media, k=len(model.model.centroids))
     except InvocationError as exc:
         return refuse(exc, version=model.version)
     except Exception:
@@ -100,7 +112,7 @@ def invoke(body: bytes, *, content_type: str, accept: str, attributes: str, mode
         return refuse(
             InvocationError("the invocation failed; the server's log says why"), version=model.version
         )
-    return Invocation(200, answer, plan.content_type, plan.headers)
+    return Invocation(200, text, plan.content_type, plan.headers)
 
 
 def refuse(error: InvocationError, *, version: str) -> Invocation:

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, MAX_CUSTOM_ATTRIBUTES
@@ -68,19 +67,10 @@ class Plan:
     """Whether a bad record gets a placeholder instead of failing the request (C56)."""
     headers: tuple[tuple[bytes, bytes], ...]
     """Of the answer, all but its length."""
-
-    @property
-    def is_plain_json(self) -> bool:
-        """Tell whether this is the common case: JSON in, labels as JSON out, any bad record refused."""
-        return (
-            self.reader in {Reader.JSON, Reader.SNIFF}
-            and self.media is Media.JSON
-            and not self.has_detail
-            and not self.is_lenient
-        )
+    is_plain_json: bool
+    """Whether this is the common case: JSON in, labels as JSON out, any bad record refused."""
 
 
-@lru_cache(maxsize=512)
 def make_plan(
     content_type: str, accept: str, attributes: str, *, default_accept: str, on_error: OnError, version: str
 ) -> Plan:
@@ -110,13 +100,17 @@ def make_plan(
     ]
     if attributes:
         headers.append((CUSTOM_ATTRIBUTES_HEADER.lower().encode(), _visible(attributes)))
+    reader = _reader(content_type)
+    is_lenient = options.get("on_error", on_error) == OnError.PLACEHOLDER
+    is_json = reader in {Reader.JSON, Reader.SNIFF} and media is Media.JSON
     return Plan(
-        reader=_reader(content_type),
+        reader=reader,
         media=media,
         content_type=answer,
         has_detail=has_detail,
-        is_lenient=options.get("on_error", on_error) == OnError.PLACEHOLDER,
+        is_lenient=is_lenient,
         headers=tuple(headers),
+        is_plain_json=is_json and not has_detail and not is_lenient,
     )
 
 
