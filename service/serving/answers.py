@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, assert_never
 
 import numpy as np
@@ -15,6 +15,8 @@ from service.serving.media import Media
 _BAD_TEXT: Final = "ERROR"
 """Source: AWS guide, "Batch transform errors": the placeholder for a record that failed (C56)."""
 _BAD_LABEL: Final = -1
+_BLOCK: Final = 4096
+"""Records described at a time, so that their many numbers need not all be there at once."""
 _FEW: Final = 64
 """Up to here joining text is faster than numpy."""
 
@@ -47,15 +49,15 @@ def encode_details(
 
     The JSON form is a superset of what SageMaker's built-in K-Means answers.
     """
-    details = [
+    details = (
         None if position in bad else detail
         for position, detail in enumerate(describe_records(vectors, model=model))
-    ]
+    )
     match media:
         case Media.JSON:
-            return orjson.dumps({"predictions": details})
+            return b'{"predictions":[%b]}' % _join(details, separator=b",")[:-1]
         case Media.JSON_LINES:
-            return b"".join(orjson.dumps(detail, option=orjson.OPT_APPEND_NEWLINE) for detail in details)
+            return _join(details, separator=b"\n")
         case Media.CSV:
             return _csv(details)
         case Media.NPY:
@@ -71,6 +73,11 @@ def describe_records(vectors: npt.NDArray[np.float64], *, model: SegmentModel) -
         vectors: Unscaled features, shape (n_samples, 2), in FEATURE_NAMES order.
         model: Says what the segments are called and what is an outlier.
     """
+    for start in range(0, len(vectors), _BLOCK):
+        yield from _describe_block(vectors[start : start + _BLOCK], model)
+
+
+def _describe_block(vectors: npt.NDArray[np.float64], model: SegmentModel) -> Iterator[dict[str, Any]]:
     names = [segment.name for segment in model.segments]
     evidence = model.explain(vectors)
     for cluster, distance, second, second_distance, confidence, is_outlier, is_border in zip(
@@ -118,7 +125,16 @@ def _npy(labels: npt.NDArray[np.int32], bad: frozenset[int]) -> bytes:
     return buffer.getvalue()
 
 
-def _csv(details: Sequence[Mapping[str, Any] | None]) -> bytes:
+def _join(details: Iterable[Mapping[str, Any] | None], *, separator: bytes) -> bytes:
+    """Return each as JSON with a separator after it; each is let go once it is written."""
+    buffer = io.BytesIO()
+    for detail in details:
+        buffer.write(orjson.dumps(detail))
+        buffer.write(separator)
+    return buffer.getvalue()
+
+
+def _csv(details: Iterable[Mapping[str, Any] | None]) -> bytes:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     for detail in details:

@@ -5,6 +5,8 @@ brackets and commas. What remains is one array of numbers, which simdjson reads 
 of them. simdjson alone would flatten ragged rows silently.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any, Final, assert_never
 
 import numpy as np
@@ -28,6 +30,11 @@ _DIGITS_AND_NEWLINES: Final = _DIGITS + b"\n"
 _BOM: Final = b"\xef\xbb\xbf"
 _NPY_MAGIC: Final = b"\x93NUMPY"
 _BLANK: Final = b" \t\r\n"
+_COMMA: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
+_NOT_PLAIN: Final = b"not plain"
+
+BLOCK_BYTES: Final = 4 * 2**20
+"""Text read at a time."""
 
 
 class Payload:
@@ -49,24 +56,82 @@ def decode(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
         InvalidRecordError: A record is bad, and not lenient.
     """
     body = body.removeprefix(_BOM)
-    if not body.strip(_BLANK):
+    if not body or body.isspace():
         raise InvalidPayloadError("the payload is empty; an empty list of records is []")
-    if reader is Reader.SNIFF:
-        reader = _sniff(body)
-    vectors = _fast(body, reader=reader)
-    if vectors is not None and _are_valid(vectors):
-        return Payload(vectors)
-    return _carefully(body, reader=reader, is_lenient=is_lenient)
+    return decode_plain(body, reader=reader) or _decode_carefully(body, reader=reader, is_lenient=is_lenient)
 
 
-def _sniff(body: bytes) -> Reader:
+def decode_plain(body: bytes, *, reader: Reader) -> Payload | None:
+    """Read the records of a payload of plain, valid numbers; None when it needs a closer look.
+
+    Raises:
+        InvalidPayloadError: An npy payload cannot be read.
+    """
+    body = body.removeprefix(_BOM)
+    match _known(reader, body):
+        case Reader.NPY:
+            vectors: npt.NDArray[np.float64] | None = npy_vectors(body)
+        case known:
+            vectors = _plain_text(body, known)
+    return Payload(vectors) if vectors is not None and _are_valid(vectors) else None
+
+
+def _known(reader: Reader, body: bytes) -> Reader:
+    """Return the reader, found by the first byte where the content type does not say."""
+    if reader is not Reader.SNIFF:
+        return reader
     if body.startswith(_NPY_MAGIC):
         return Reader.NPY
     return Reader.JSON if body.lstrip(_BLANK)[:1] in {b"[", b"{"} else Reader.CSV
 
 
-def _fast(body: bytes, *, reader: Reader) -> npt.NDArray[np.float64] | None:
-    """Return the features of a payload of plain numbers, None when it needs a closer look."""
+def _plain_text(body: bytes, reader: Reader) -> npt.NDArray[np.float64] | None:
+    """Read block by block: a whole 100 MB payload would need ten times its size."""
+    if len(body) <= BLOCK_BYTES:
+        return _plain_block(body, reader)
+    most = body.count(b"]" if reader is Reader.JSON else b"\n") + 1
+    vectors = np.empty((most, 2))
+    filled = 0
+    for block in _blocks(body, reader):
+        part = _plain_block(block, reader)
+        if part is None:
+            return None
+        vectors[filled : filled + len(part)] = part
+        filled += len(part)
+    return vectors[:filled]
+
+
+def _blocks(body: bytes, reader: Reader) -> Iterator[bytes]:
+    """Cut a payload between records; where that cannot be done, give a block that is not plain."""
+    return _json_blocks(body.strip(_BLANK)) if reader is Reader.JSON else _line_blocks(body)
+
+
+def _line_blocks(body: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(body):
+        end = body.rfind(b"\n", start, start + BLOCK_BYTES) + 1 or len(body)
+        yield body[start:end]
+        start = end
+
+
+def _json_blocks(body: bytes) -> Iterator[bytes]:
+    start, last = 1, len(body) - 1
+    if body[:1] != b"[" or body[last:] != b"]":
+        yield _NOT_PLAIN
+    while start < last:
+        end = body.rfind(b"]", start, min(start + BLOCK_BYTES, last)) + 1 or last
+        yield b"[%b]" % body[start:end]
+        comma = _COMMA.match(body, end, last)
+        start = comma.end() if comma else end
+        if (start == last) if comma else body[end:last].strip(_BLANK):
+            yield _NOT_PLAIN
+        if not comma:
+            return
+
+
+def _plain_block(body: bytes, reader: Reader) -> npt.NDArray[np.float64] | None:
+    """Return the features in one block of plain numbers, None for anything else."""
+    body = body.strip(_BLANK)
     match reader:
         case Reader.JSON:
             skeleton = body.translate(None, _DIGITS_AND_NEWLINES)
@@ -74,21 +139,17 @@ def _fast(body: bytes, *, reader: Reader) -> npt.NDArray[np.float64] | None:
             is_plain = skeleton == b"[%b[,]]" % (b"[,]," * (n - 1))
             return _numbers(body, n) if is_plain else None
         case Reader.JSON_LINES:
-            body = body.strip(_BLANK)
             skeleton = body.translate(None, _DIGITS)
             n = (len(skeleton) + 1) // 4
             is_plain = skeleton == b"%b[,]" % (b"[,]\n" * (n - 1))
             return _numbers(b"[%b]" % body.replace(b"\n", b","), n) if is_plain else None
         case Reader.CSV:
-            body = body.strip(_BLANK)
             skeleton = body.translate(None, _DIGITS)
             n = (len(skeleton) + 1) // 2
-            is_plain = skeleton == b"%b," % (b",\n" * (n - 1))
+            is_plain = skeleton == b"%b," % (b",\n" * (n - 1)) and body.count(b"\r") == body.count(b"\r\n")
             return _numbers(b"[[%b]]" % body.replace(b"\n", b"],["), n) if is_plain else None
-        case Reader.NPY:
-            return npy_vectors(body)
-        case Reader.SNIFF:
-            raise AssertionError("sniffed before")
+        case Reader.NPY | Reader.SNIFF:
+            raise AssertionError("not text")
         case _:
             assert_never(reader)
 
@@ -108,10 +169,11 @@ def _are_valid(vectors: npt.NDArray[np.float64]) -> bool:
     return not len(vectors) or bool(vectors.min() >= 0.0 and vectors.max() <= MAX_VALUE)
 
 
-def _carefully(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
-    match reader:
+def _decode_carefully(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
+    known = _known(reader, body)
+    match known:
         case Reader.JSON:
-            records = json_records(body)
+            records = json_records(body, is_lenient=is_lenient)
         case Reader.JSON_LINES:
             records = json_lines_records(body)
         case Reader.CSV:
@@ -121,7 +183,7 @@ def _carefully(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
         case Reader.SNIFF:
             raise AssertionError("sniffed before")
         case _:
-            assert_never(reader)
+            assert_never(known)
     return _payload(read_records(records, is_lenient=is_lenient))
 
 

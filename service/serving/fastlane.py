@@ -20,6 +20,7 @@ from service.serving.invocation import (
     Invocation,
     ServedModel,
     answer,
+    answer_quickly,
     error_body,
     plan_invocation,
     refuse,
@@ -34,6 +35,9 @@ Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 INLINE_BYTES: Final = 64 * 1024
 """Larger payloads are answered in a thread, so that /ping never waits for one (C14)."""
+
+CAREFUL_BYTES: Final = 4 * 1024
+"""The same for payloads that take microseconds a record: objects, errors, full detail."""
 
 _THREADS: Final = 4
 _ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
@@ -85,19 +89,16 @@ class FastLane:
             return
         content_type, accept, attributes, inference_id, length = _read_headers(scope["headers"])
         try:
+            self._check_size(length)  # before the client is asked to go on (Expect: 100-continue)
             message = await receive()
             body = message.get("body", b"")
-            if message.get("more_body") or length > INLINE_BYTES:
-                body = await self._whole_body(message, receive, length)
+            if message.get("more_body"):
+                body = await self._whole_body(message, receive)
             if body is None or message["type"] != "http.request":
                 return  # the client has gone
             self._check_size(len(body))
             plan = self._plan_for(content_type, accept, attributes)
-            model = self._model()
-            if len(body) <= INLINE_BYTES:
-                reply = answer(body, plan, model)
-            else:
-                reply = await self._answer_in_thread(body, plan, model)
+            reply = await self._answer(body, plan, self._model())
         except InvocationError as exc:
             reply = refuse(exc, version=self._version.decode())
         if reply.status >= 400:
@@ -122,16 +123,19 @@ class FastLane:
             raise ModelNotReadyError("no model is loaded")
         return self._served
 
-    async def _answer_in_thread(self, body: bytes, plan: Plan, model: ServedModel) -> Invocation:
+    async def _answer(self, body: bytes, plan: Plan, model: ServedModel) -> Invocation:
+        if len(body) <= CAREFUL_BYTES:
+            return answer(body, plan, model)
+        if len(body) <= INLINE_BYTES and (quick := answer_quickly(body, plan, model)):
+            return quick
         running = asyncio.get_running_loop().run_in_executor(self._threads, answer, body, plan, model)
         try:
             return await asyncio.wait_for(running, self._timeout_s)
         except TimeoutError:
             raise InvocationTimeoutError(f"the invocation took longer than {self._timeout_s:g} s") from None
 
-    async def _whole_body(self, message: Any, receive: Receive, length: int) -> bytes | None:
+    async def _whole_body(self, message: Any, receive: Receive) -> bytes | None:
         """Return the payload, None when the client has gone; raise PayloadTooLargeError over the cap."""
-        self._check_size(length)
         chunks = [message.get("body", b"")]
         size = len(chunks[0])
         while message.get("more_body", False):

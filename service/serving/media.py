@@ -142,31 +142,40 @@ def _reader(content_type: str) -> Reader:
 
 
 def _negotiate(accept: str, *, default_accept: str) -> tuple[str, dict[str, str]]:
-    """Return the content type that the client likes best, and its parameters (RFC 9110, 12.5.1)."""
+    """Return the content type that the client likes best, and its parameters (RFC 9110, 12.5.1).
+
+    The most specific range decides the quality of a type. In a tie, a type that is named wins over one that a
+    wildcard allows, then the one named first, then the default.
+    """
     ranges = [_split(part) for part in (accept or "*/*").split(",") if part.strip()]
-    candidates = [
-        (quality, -position, answer, parameters)
-        for position, (name, parameters) in enumerate(ranges)
-        if (quality := _quality(parameters)) > 0
-        and (answer := _match(name, default_accept=_split(default_accept)[0]))
-    ]
-    if not candidates:
+    default = _split(default_accept)[0]
+    best: tuple[tuple[float, int, int, bool], str, dict[str, str]] | None = None
+    for answer in _WRITERS:
+        matches = [
+            (specificity, -position, parameters)
+            for position, (name, parameters) in enumerate(ranges)
+            if (specificity := _specificity(name, answer))
+        ]
+        if not matches:
+            continue
+        specificity, position, parameters = max(matches, key=lambda match: match[:2])
+        rank = (_quality(parameters), specificity, position, answer == default)
+        if rank[0] > 0 and (best is None or rank > best[0]):
+            best = (rank, answer, parameters)
+    if best is None:
         raise NotAcceptableError(
             f"none of the content types in Accept can be produced; there are {', '.join(_WRITERS)}"
         )
-    _, _, answer, parameters = max(candidates, key=lambda candidate: candidate[:2])
-    return answer, parameters
+    return best[1], best[2]
 
 
-def _match(name: str, *, default_accept: str) -> str | None:
-    if name in _WRITERS:
-        return name
-    kind, _, rest = name.partition("/")
-    if name == "*/*" or (rest == "*" and default_accept.startswith(f"{kind}/")):
-        return default_accept
-    if rest == "*":
-        return next((answer for answer in _WRITERS if answer.startswith(f"{kind}/")), None)
-    return None
+def _specificity(name: str, answer: str) -> int:
+    """Return how closely a range names a content type; 0 where it does not."""
+    if name == answer:
+        return 3
+    if name == f"{answer.partition('/')[0]}/*":
+        return 2
+    return int(name == "*/*")
 
 
 def _quality(parameters: dict[str, str]) -> float:

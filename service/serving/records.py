@@ -3,6 +3,7 @@
 The careful half of the codec: any form of record, any error. `codec` tries its fast half first.
 """
 
+import ast
 import csv
 import io
 import itertools
@@ -33,7 +34,12 @@ ACCEPTED_RECORDS: Final = (
     f"or an object with {AGE}, {INCOME} and {PURCHASES}"
 )
 _BATCHES: Final = ("instances", "inputs")
-_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NPY_MAGIC: Final = b"\x93NUMPY"
+_NPY_LENGTH_BYTES: Final = {1: 2, 2: 4}
+"""Bytes that hold the header's length, by format version (numpy.lib.format)."""
+_NPY_MAX_HEADER: Final = 10_000
+_NPY_DTYPE: Final = re.compile(r"[<>|=][fiu]\d{1,2}")
 _KINDS: Final = {str: "text", bool: "a boolean", type(None): "null", list: "a list", dict: "an object"}
 
 
@@ -58,7 +64,7 @@ def read_records(records: Iterable[object], *, is_lenient: bool) -> list[Vector 
     return vectors
 
 
-def json_records(body: bytes) -> Sequence[object]:
+def json_records(body: bytes, *, is_lenient: bool = False) -> Sequence[object]:
     """Return the records of a JSON document, or of one JSON value a line (C52).
 
     Raises:
@@ -67,7 +73,7 @@ def json_records(body: bytes) -> Sequence[object]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        if _has_values_by_line(body):
+        if _has_values_by_line(body, is_lenient=is_lenient):
             return json_lines_records(body)
         raise InvalidPayloadError(f"the payload is not JSON: {exc.msg} at character {exc.pos}") from None
     if isinstance(document, dict):
@@ -97,27 +103,23 @@ def json_lines_records(body: bytes) -> list[object]:
 
 
 def csv_records(body: bytes) -> Iterator[object]:
-    """Yield the records of a CSV payload, with or without a header; blank lines do not count.
+    """Yield the records of a CSV payload, with or without a header; None for a line that is not CSV.
+
+    A record is a line (C51): a quoted field ends with it. Blank lines do not count.
 
     Raises:
-        InvalidPayloadError: It is not CSV, or its header lacks a column.
+        InvalidPayloadError: It is not UTF-8, or its header lacks a column.
     """
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as exc:
-        raise InvalidPayloadError(f"the payload is not UTF-8 text (byte {exc.start})") from None
-    rows = (row for row in csv.reader(io.StringIO(text, newline="")) if any(cell.strip() for cell in row))
-    try:
-        first = next(rows, [])
-        if AGE.casefold() not in map(_normalized, first):
-            yield from ([_number(cell) for cell in row] for row in itertools.chain([first], rows))
-            return
-        columns = _header(first)
-        for row in rows:
-            is_whole = len(row) == len(first)
-            yield {name: _number(row[index]) for name, index in columns.items()} if is_whole else None
-    except csv.Error as exc:
-        raise InvalidPayloadError(f"the payload is not CSV: {exc}") from None
+    rows = _csv_rows(body)
+    first = next(rows, None)
+    if first is None or AGE.casefold() not in map(_normalized, first):
+        for row in itertools.chain([first], rows):
+            yield None if row is None else [_number(cell) for cell in row]
+        return
+    columns = _header(first)
+    for row in rows:
+        is_whole = row is not None and len(row) == len(first)
+        yield {name: _number(row[index]) for name, index in columns.items()} if row and is_whole else None
 
 
 def npy_vectors(body: bytes) -> npt.NDArray[np.float64]:
@@ -126,22 +128,43 @@ def npy_vectors(body: bytes) -> npt.NDArray[np.float64]:
     Raises:
         InvalidPayloadError: It is not an array of numbers of shape (n_samples, 2), or is cut short.
     """
-    stream = io.BytesIO(body)
-    try:
-        major, _ = np.lib.format.read_magic(stream)
-        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[major]
-        shape, is_fortran, dtype = read_header(stream)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError, EOFError):
-        raise InvalidPayloadError("the payload is not an npy array") from None
+    shape, is_fortran, dtype, offset = _npy_header(body)
     shape = (1, *shape) if len(shape) == 1 else shape
-    if dtype.kind not in "fiu" or len(shape) != 2 or shape[1] != 2:
+    if dtype is None or len(shape) != 2 or shape[1] != 2:
         raise InvalidPayloadError("the npy array must hold numbers and have the shape (n, 2)")
-    content = memoryview(body)[stream.tell() :]
+    content = memoryview(body)[offset:]
     if len(content) != shape[0] * 2 * dtype.itemsize:
         raise InvalidPayloadError("the npy array does not have as many bytes as its shape says")
     vectors = np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if is_fortran else "C")
     with np.errstate(over="ignore"):  # a longdouble may become infinite, which is refused by its record
         return np.ascontiguousarray(vectors, dtype=np.float64)
+
+
+def _npy_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any] | None, int]:
+    """Return shape, order, dtype (None where it is not one of numbers) and where the data begin.
+
+    numpy's own reader lets hostile headers raise what it pleases, from IndexError to TokenError.
+    """
+    width = _NPY_LENGTH_BYTES.get(body[6]) if body.startswith(_NPY_MAGIC) and len(body) > 7 else None
+    if width is None:
+        raise InvalidPayloadError("the payload is not an npy array")
+    start = 8 + width
+    end = start + int.from_bytes(body[8:start], "little")
+    if not start < end <= min(len(body), _NPY_MAX_HEADER):
+        raise InvalidPayloadError("the payload is not an npy array: its header is cut short or too long")
+    try:
+        header = ast.literal_eval(body[start:end].decode("latin-1").strip())
+        shape, is_fortran, name = header["shape"], header["fortran_order"], header["descr"]
+    except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
+        raise InvalidPayloadError("the payload is not an npy array: its header cannot be read") from None
+    is_shape = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
+    if not is_shape or type(is_fortran) is not bool:
+        raise InvalidPayloadError("the payload is not an npy array: its header cannot be read")
+    try:
+        dtype = np.dtype(name) if isinstance(name, str) and _NPY_DTYPE.fullmatch(name) else None
+    except TypeError:
+        dtype = None
+    return shape, is_fortran, dtype, end
 
 
 def _read_record(record: object, position: int) -> Vector:
@@ -210,14 +233,36 @@ def _normalized(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
 
-def _has_values_by_line(body: bytes) -> bool:
-    """Tell whether the first line is JSON by itself, and not the only one."""
-    first, newline, _ = body.strip().partition(b"\n")
+def _csv_rows(body: bytes) -> Iterator[list[str] | None]:
+    """Yield the cells of each line that is not blank, None where they cannot be told apart."""
+    lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig")
     try:
-        orjson.loads(first)
+        for line in lines:
+            if line.strip():
+                yield _csv_cells(line.rstrip("\n"))
+    except UnicodeDecodeError:
+        raise InvalidPayloadError("the payload is not UTF-8 text") from None
+
+
+def _csv_cells(line: str) -> list[str] | None:
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error:
+        return None
+
+
+def _has_values_by_line(body: bytes, *, is_lenient: bool) -> bool:
+    """Tell whether there are several lines, and the first one (when lenient: one of them) is JSON."""
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    return len(lines) > 1 and any(map(_is_json, lines if is_lenient else lines[:1]))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
     except orjson.JSONDecodeError:
         return False
-    return bool(newline)
+    return True
 
 
 def _number(cell: str) -> float | str:

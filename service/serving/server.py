@@ -78,6 +78,12 @@ class _Workers(Multiprocess):
         if all(process.wait_until_ready(_READY_TIMEOUT_S) for process in self.processes):
             self._on_ready()
 
+    def terminate_all(self) -> None:
+        # While this process holds the port open, the system goes on taking connections that nobody answers.
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
 
 def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.Config:
     return uvicorn.Config(

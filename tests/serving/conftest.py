@@ -176,6 +176,7 @@ def single_payloads(record: Record) -> dict[str, Payload]:
         "csv": (CSV, f"{age!r},{power!r}".encode()),
         "npy": (NPY, npy(np.array(record, dtype=np.float64))),
         "sniffed": (None, json.dumps(list(record)).encode()),
+        "sniffed object": (None, json.dumps({"Age": age, "Spending_Power": power}).encode()),
     }
 
 

@@ -434,6 +434,12 @@ def test_what_is_no_number_is_refused_in_small_payloads_too(served: ServedModel,
     assert ask(served, body, content_type=None).status == 400
 
 
+@pytest.mark.parametrize("body", [b"{}", b'""', b'{"ab": 1}', b'"abab"', b"0", b"null", b'{"instances": ""}'])
+def test_what_python_can_iterate_is_not_yet_a_list_of_records(served: ServedModel, body: bytes) -> None:
+    assert ask(served, body).status == 400
+    assert ask(served, body, content_type=None).status == 400
+
+
 def test_an_empty_list_has_an_empty_answer(served: ServedModel) -> None:
     assert ask(served, b"[]").body == b"[]"
     assert ask(served, b"[]", accept=CSV).body == b""

@@ -200,8 +200,8 @@ def test_several_accept_headers_count_as_one_list(client: httpx.Client) -> None:
         [
             ("host", request.headers["host"]),
             ("content-length", "8"),
-            ("accept", "text/html"),
             ("accept", "text/csv"),
+            ("accept", "text/html"),
         ]
     )
 
