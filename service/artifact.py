@@ -66,8 +66,8 @@ class Manifest:
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
-    model_version: str
-    created: str
+    model_version: Annotated[str, Field(pattern=rf"^{VERSION_PATTERN.pattern}$")]
+    created: Annotated[str, Field(max_length=40)]
     """ISO 8601, UTC."""
     files: Mapping[str, FileFacts]
     provenance: Provenance

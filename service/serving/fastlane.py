@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -45,6 +45,17 @@ _INFERENCE_ID: Final = INFERENCE_ID_HEADER.lower().encode()
 _VERSION: Final = b"x-segserve-model-version"
 
 _logger = logging.getLogger(__name__)
+
+
+class InvocationHeaders(NamedTuple):
+    """Hold the headers that an invocation depends on; empty, or 0, where the client gave none."""
+
+    content_type: bytes
+    accept: bytes
+    attributes: bytes
+    inference_id: bytes
+    length: int
+    """0 also where the payload comes in chunks."""
 
 
 class FastLane:
@@ -87,28 +98,37 @@ class FastLane:
         if scope["method"] != "POST":
             await self._refuse_method(send, allowed="POST")
             return
-        content_type, accept, attributes, inference_id, length = _read_headers(scope["headers"])
+        headers = read_headers(scope["headers"])
         try:
-            self._check_size(length)  # before the client is asked to go on (Expect: 100-continue)
+            self._check_size(headers.length)  # before the client is asked to go on (Expect: 100-continue)
             message = await receive()
             body = message.get("body", b"")
             if message.get("more_body"):
                 body = await self._whole_body(message, receive)
             if body is None or message["type"] != "http.request":
                 return  # the client has gone
-            self._check_size(len(body))
-            plan = self._plan_for(content_type, accept, attributes)
-            reply = await self._answer(body, plan, self._model())
+            reply = self.answer_now(body, headers) if len(body) <= INLINE_BYTES else None
+            if reply is None:
+                reply = await self._answer_in_thread(body, headers)
         except InvocationError as exc:
-            reply = refuse(exc, version=self._version.decode())
-        if reply.status >= 400:
-            _logger.warning(
-                "Invocation refused status=%d inference_id=%s content_type=%s",
-                reply.status,
-                ascii(inference_id[:64].decode("latin-1")),
-                ascii(content_type[:64].decode("latin-1")),
-            )
+            reply = self._refuse(exc, headers)
         await _send(send, reply.status, reply.headers, reply.body)
+
+    def answer_now(self, body: bytes, headers: InvocationHeaders) -> Invocation | None:
+        """Answer at once; None for a payload that would hold up the event loop."""
+        try:
+            self._check_size(len(body))
+            plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
+            model = self._model()
+        except InvocationError as exc:
+            return self._refuse(exc, headers)
+        if len(body) <= CAREFUL_BYTES:
+            reply: Invocation | None = answer(body, plan, model)
+        else:
+            reply = answer_quickly(body, plan, model)
+        if reply is not None and reply.status >= 400:
+            self._log_refusal(reply, headers)
+        return reply
 
     def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
         return plan_invocation(
@@ -123,16 +143,31 @@ class FastLane:
             raise ModelNotReadyError("no model is loaded")
         return self._served
 
-    async def _answer(self, body: bytes, plan: Plan, model: ServedModel) -> Invocation:
-        if len(body) <= CAREFUL_BYTES:
-            return answer(body, plan, model)
-        if len(body) <= INLINE_BYTES and (quick := answer_quickly(body, plan, model)):
-            return quick
-        running = asyncio.get_running_loop().run_in_executor(self._threads, answer, body, plan, model)
+    async def _answer_in_thread(self, body: bytes, headers: InvocationHeaders) -> Invocation:
+        self._check_size(len(body))
+        plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._threads, answer, body, plan, self._model())
         try:
-            return await asyncio.wait_for(running, self._timeout_s)
+            reply = await asyncio.wait_for(running, self._timeout_s)
         except TimeoutError:
             raise InvocationTimeoutError(f"the invocation took longer than {self._timeout_s:g} s") from None
+        if reply.status >= 400:
+            self._log_refusal(reply, headers)
+        return reply
+
+    def _refuse(self, error: InvocationError, headers: InvocationHeaders) -> Invocation:
+        reply = refuse(error, version=self._version.decode())
+        self._log_refusal(reply, headers)
+        return reply
+
+    def _log_refusal(self, reply: Invocation, headers: InvocationHeaders) -> None:
+        _logger.warning(
+            "Invocation refused status=%d inference_id=%s content_type=%s",
+            reply.status,
+            ascii(headers.inference_id[:64].decode("latin-1")),
+            ascii(headers.content_type[:64].decode("latin-1")),
+        )
 
     async def _whole_body(self, message: Any, receive: Receive) -> bytes | None:
         """Return the payload, None when the client has gone; raise PayloadTooLargeError over the cap."""
@@ -183,8 +218,8 @@ def execution_parameters(settings: Settings) -> dict[str, int | str]:
     }
 
 
-def _read_headers(headers: Sequence[Header]) -> tuple[bytes, bytes, bytes, bytes, int]:
-    """Return content type, accept, custom attributes, inference id and length; empty or 0 where absent."""
+def read_headers(headers: Sequence[Header]) -> InvocationHeaders:
+    """Find the headers that an invocation depends on."""
     content_type = accept = attributes = inference_id = b""
     length = 0
     for name, value in headers:
@@ -198,7 +233,7 @@ def _read_headers(headers: Sequence[Header]) -> tuple[bytes, bytes, bytes, bytes
             attributes = value
         elif name == _INFERENCE_ID:
             inference_id = value
-    return content_type, accept, attributes, inference_id, length
+    return InvocationHeaders(content_type, accept, attributes, inference_id, length)
 
 
 async def _send(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:

@@ -96,32 +96,34 @@ def plan_invocation(content_type: str, accept: str, attributes: str, model: Serv
 
 def answer(body: bytes, plan: Plan, model: ServedModel) -> Invocation:
     """Answer a payload by its plan; never raises."""
+    quick = answer_quickly(body, plan, model)
+    if quick is not None:
+        return quick
     try:
-        quick = answer_quickly(body, plan, model)
-        if quick is not None:
-            return quick
-        payload = decode(body, reader=plan.reader, is_lenient=plan.is_lenient)
-        return _succeed(payload, plan, model)
-    except InvocationError as exc:
-        return refuse(exc, version=model.version)
-    except Exception:
-        _logger.exception("Invocation failed bytes=%d", len(body))
-        return refuse(
-            InvocationError("the invocation failed; the server's log says why"), version=model.version
-        )
+        return _succeed(decode(body, reader=plan.reader, is_lenient=plan.is_lenient), plan, model)
+    except Exception as exc:  # noqa: BLE001  # the edge: it is logged, and answered without the trace
+        return _fail(exc, body, model)
 
 
 def answer_quickly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | None:
     """Answer plain numbers with labels, in nanoseconds a record; None for what may take microseconds."""
-    if len(body) <= _SMALL and plan.is_plain_json and (text := _answer_few(body, model)):
-        return Invocation(200, text, plan.content_type, plan.headers)
-    if (
-        plan.has_detail
-        or plan.reader is Reader.NPY
-        or (payload := decode_plain(body, reader=plan.reader)) is None
-    ):
-        return None
-    return _succeed(payload, plan, model)
+    try:
+        if len(body) <= _SMALL and plan.is_plain_json and (text := _answer_few(body, model)):
+            return Invocation(200, text, plan.content_type, plan.headers)
+        if plan.has_detail or plan.reader is Reader.NPY:
+            return None
+        payload = decode_plain(body, reader=plan.reader)
+        return None if payload is None else _succeed(payload, plan, model)
+    except Exception as exc:  # noqa: BLE001  # the edge: it is logged, and answered without the trace
+        return _fail(exc, body, model)
+
+
+def _fail(error: Exception, body: bytes, model: ServedModel) -> Invocation:
+    if isinstance(error, InvocationError):
+        return refuse(error, version=model.version)
+    _logger.error("Invocation failed bytes=%d", len(body), exc_info=error)
+    failure = InvocationError("the invocation failed; the server's log says why")
+    return refuse(failure, version=model.version)
 
 
 def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:

@@ -15,6 +15,7 @@ from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import create_app
 from service.serving.loading import load_artifact
+from service.serving.protocol import ShortcutProtocol
 from service.settings import Settings, variables
 
 KEEP_ALIVE_S: Final = 75
@@ -90,7 +91,7 @@ def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.C
         app,
         factory=factory,
         workers=settings.workers,
-        http="httptools",
+        http=ShortcutProtocol,
         ws="none",
         lifespan="off",
         log_config=log_config(settings.log_level),

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.errors import InvalidPayloadError, InvalidRecordError
-from service.serving.codec import decode
+from service.serving.codec import BLOCK_BYTES, decode
 from service.serving.invocation import ServedModel
 from service.serving.media import Reader
 from tests.serving.conftest import (
@@ -338,6 +338,54 @@ def test_every_form_is_read_to_the_same_bits(form: str) -> None:
     actual = decoded(body, readers.get(name, Reader.SNIFF))
 
     assert bits(actual) == bits(records)
+
+
+def wide_payload(reader: Reader, separators: Sequence[bytes]) -> bytes:
+    """Return one record more than there are separators, each padded so that few of them are megabytes."""
+    padding = b" " * 60_000
+    rows = [b"%d.5,%b%d" % (number, padding, number) for number in range(len(separators) + 1)]
+    if reader is not Reader.CSV:
+        rows = [b"[%b]" % row for row in rows]
+    body = rows[0] + b"".join(part for pair in zip(separators, rows[1:], strict=True) for part in pair)
+    return b"[%b]" % body if reader is Reader.JSON else body
+
+
+DEFECTS = {
+    Reader.JSON: (b"", b" ", b",,", b";", b"]", b"[", b",[],", b",7,", b"],[", b"\n", b",\n\t ", b" ,"),
+    Reader.JSON_LINES: (b"", b" ", b",", b"\r", b"]", b"[", b"\n[]\n", b"\n7\n", b"\n \n", b"\r\n", b"7\n"),
+    Reader.CSV: (b"", b" ", b",", b"\r", b"]", b"],[", b"\n7\n", b"\n,\n", b"\n \n", b"\r\n", b"\n7,"),
+}
+
+
+@pytest.mark.parametrize(("reader", "defect"), [(r, d) for r, defects in DEFECTS.items() for d in defects])
+def test_megabytes_are_read_as_strictly_wherever_they_are_cut(reader: Reader, defect: bytes) -> None:
+    """Payloads over BLOCK_BYTES are read in blocks; record 70 or so is the first of the second."""
+    separator = b"," if reader is Reader.JSON else b"\n"
+    n_separators = BLOCK_BYTES // 60_000 + 3
+    for at in range(n_separators - 6, n_separators):
+        body = wide_payload(reader, [defect if i == at else separator for i in range(n_separators)])
+        assert len(body) > BLOCK_BYTES
+
+        assert bits(decoded(body, reader)) == bits(oracle(body, reader)), at
+
+
+@pytest.mark.parametrize("end", [b"]]", b"", b",]", b"]7", b"] ]", b"]\n[[1,2]]", b" ] \n"])
+@pytest.mark.parametrize("start", [b"[", b"[[", b"", b"7[", b" \n["])
+def test_megabytes_of_json_must_be_one_list(start: bytes, end: bytes) -> None:
+    body = start + wide_payload(Reader.JSON, [b","] * (BLOCK_BYTES // 60_000 + 3))[1:-1] + end
+
+    assert bits(decoded(body, Reader.JSON)) == bits(oracle(body, Reader.JSON))
+
+
+@pytest.mark.parametrize("reader", ORACLES)
+def test_a_hundred_thousand_records_are_read_to_the_last_bit(reader: Reader) -> None:
+    numbers = np.random.default_rng(8).lognormal(3, 2, size=(150_000, 2))
+    body = render([[repr(age), repr(power)] for age, power in numbers.tolist()], reader, random.Random(1))
+    assert len(body) > BLOCK_BYTES
+
+    payload = decode(body, reader=reader, is_lenient=False)
+
+    assert np.array_equal(payload.vectors, numbers)
 
 
 @pytest.mark.parametrize("n_records", [1, 2, 64, 3000])

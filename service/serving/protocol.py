@@ -1,0 +1,113 @@
+"""Answer small invocations in the parser's own callback: no ASGI scope, no task, one write.
+
+uvicorn spends more on turning a request into a scope and a task than an invocation costs. This subclass of
+its protocol keeps its parser, limits, timeouts, pipelining and shutdown. It takes a short cut where a request
+is plainly a small POST to /invocations with nothing before it on its connection; all else goes uvicorn's way.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service import contract
+from service.serving.fastlane import INLINE_BYTES, FastLane, InvocationHeaders, read_headers
+from service.serving.invocation import Invocation
+
+_PATH = contract.INVOCATIONS_PATH.encode()
+
+
+class ShortcutProtocol(HttpToolsProtocol):
+    """Serve one connection; `app.lane` answers what takes the short cut."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take what uvicorn gives its protocols."""
+        super().__init__(*args, **kwargs)
+        self._lane: FastLane = self.app.lane  # a SegmentationApp, never wrapped
+        self._invocation: InvocationHeaders | None = None
+        """Of the request that is taking the short cut."""
+        self._chunks: list[bytes] = []
+        self._is_stopping = False
+
+    def on_message_begin(self) -> None:
+        """Begin a request; the scope is made once it is known to be needed."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        self._invocation = None
+
+    def on_headers_complete(self) -> None:
+        """Decide which way the request goes."""
+        headers = read_headers(self.headers) if self._may_be_short() else None
+        if headers is not None and 0 < headers.length <= INLINE_BYTES:
+            self._invocation = headers
+            self._chunks.clear()
+            return
+        url, expects, given = self.url, self.expect_100_continue, self.headers
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += given
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the payload."""
+        if self._invocation is None:
+            super().on_body(body)
+        else:
+            self._chunks.append(body)
+
+    def on_message_complete(self) -> None:
+        """Answer, if the request took the short cut and the payload is quickly read."""
+        headers, self._invocation = self._invocation, None
+        if headers is None:
+            super().on_message_complete()
+            return
+        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        reply = self._lane.answer_now(body, headers)
+        if reply is None:
+            self._take_the_long_way(body)
+        else:
+            self._write(reply)
+
+    def shutdown(self) -> None:
+        """Close the connection, after the answer to a request that is arriving."""
+        self._is_stopping = True
+        if self._invocation is None:
+            super().shutdown()
+
+    def _may_be_short(self) -> bool:
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        return (
+            self.url == _PATH
+            and not self.expect_100_continue
+            and (cycle is None or cycle.response_complete)
+            and not self.flow.write_paused
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and not self.parser.should_upgrade()
+        )
+
+    def _take_the_long_way(self, body: bytes) -> None:
+        """Hand a complete request over to uvicorn, as if it had just arrived."""
+        url, given = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers += given
+        super().on_headers_complete()
+        if self._is_stopping:
+            self.cycle.keep_alive = False
+        super().on_body(body)
+        super().on_message_complete()
+
+    def _write(self, reply: Invocation) -> None:
+        keeps_alive = self.parser.should_keep_alive() and not self._is_stopping
+        parts = [STATUS_LINE[reply.status]]
+        for name, value in (*self.server_state.default_headers, *reply.headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not keeps_alive:
+            parts.append(b"connection: close\r\n")
+        parts.append(b"content-length: %d\r\n\r\n%b" % (len(reply.body), reply.body))
+        self.transport.write(b"".join(parts))
+        if not keeps_alive:
+            self.transport.close()
+        self.on_response_complete()

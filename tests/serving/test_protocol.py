@@ -1,0 +1,149 @@
+"""The short cut of the protocol: the same answers, in the same order, as the long way."""
+
+import re
+import select
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DEADLINE_S, RunningServer, start_server
+
+SMALL = b"[[25, 1250.0]]"
+OBJECTS = b"[" + b",".join([b'{"Age": 25, "Spending_Power": 1250.0}'] * 300) + b"]"
+"""Small enough for the short cut, but not quickly read."""
+LARGE = b"[" + b",".join([b"[25, 1250.0]"] * 20_000) + b"]"
+
+
+def post(body: bytes, *headers: str, version: str = "1.1") -> bytes:
+    lines = [f"POST /invocations HTTP/{version}", "Host: test", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+PING = b"GET /ping HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+class Connection:
+    """Hold a socket, and what has arrived on it but was not read yet."""
+
+    def __init__(self, url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
+        self._rest = b""
+
+    def send(self, content: bytes) -> None:
+        self.socket.sendall(content)
+
+    def read(self) -> tuple[int, dict[str, str], bytes]:
+        """Return status, headers and body of the next answer."""
+        head = self._until(b"\r\n\r\n")
+        status = int(head.split(b" ")[1])
+        headers = dict(re.findall(r"^([^:\r\n]+): ([^\r\n]*)", head.decode().lower(), re.MULTILINE))
+        length = int(headers["content-length"])
+        while len(self._rest) < length:
+            self._fill()
+        body, self._rest = self._rest[:length], self._rest[length:]
+        return status, headers, body
+
+    def is_closed(self) -> bool:
+        return not self._rest and self.socket.recv(1) == b""
+
+    def _until(self, end: bytes) -> bytes:
+        while end not in self._rest:
+            self._fill()
+        head, _, self._rest = self._rest.partition(end)
+        return head + end
+
+    def _fill(self) -> None:
+        content = self.socket.recv(65536)
+        assert content, "the server has closed the connection"
+        self._rest += content
+
+
+@pytest.fixture(name="connection")
+def _connection(server: RunningServer) -> Iterator[Connection]:
+    connection = Connection(server.url)
+    yield connection
+    connection.socket.close()
+
+
+def test_pipelined_requests_of_both_ways_are_answered_in_their_order(connection: Connection) -> None:
+    connection.send(
+        post(SMALL) + post(LARGE) + post(SMALL) + PING + post(OBJECTS) + post(b"[]") + post(SMALL)
+    )
+    answers = [connection.read() for _ in range(7)]
+
+    assert [status for status, _, _ in answers] == [200] * 7
+    assert [body.count(b"2") for _, _, body in answers] == [1, 20_000, 1, 0, 300, 0, 1]
+
+
+def test_a_request_that_arrives_byte_by_byte_is_answered(connection: Connection) -> None:
+    for byte in post(SMALL):
+        connection.send(bytes([byte]))
+
+    assert connection.read()[2] == b"[2]"
+
+
+@pytest.mark.parametrize("body", [SMALL, OBJECTS, LARGE, b"[]", b"nonsense"], ids=range(5))
+def test_both_ways_answer_with_the_same_headers(connection: Connection, body: bytes) -> None:
+    """A query string sends a request the long way."""
+    connection.send(post(body, "X-Amzn-SageMaker-Custom-Attributes: trace=1"))
+    short = connection.read()
+    request = post(body, "X-Amzn-SageMaker-Custom-Attributes: trace=1")
+    connection.send(request.replace(b"/invocations", b"/invocations?long=1"))
+    long = connection.read()
+
+    assert short[0] == long[0]
+    assert short[2] == long[2]
+    assert {name: value for name, value in short[1].items() if name != "date"} == {
+        name: value for name, value in long[1].items() if name != "date"
+    }
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [post(SMALL, "Connection: close"), post(SMALL, version="1.0")],
+    ids=["close", "HTTP/1.0"],
+)
+def test_a_connection_is_closed_when_the_client_asks_for_it(
+    connection: Connection, request_bytes: bytes
+) -> None:
+    connection.send(request_bytes)
+    status, headers, body = connection.read()
+
+    assert (status, headers["connection"], body) == (200, "close", b"[2]")
+    assert connection.is_closed()
+
+
+def test_a_client_that_does_not_read_does_not_make_the_server_hoard_answers(connection: Connection) -> None:
+    """20,000 answers are more than the sockets' buffers hold; all must come, in order, once it reads."""
+    requests = post(SMALL) * 1000
+    connection.socket.setblocking(False)
+    sent = 0
+    while sent < len(requests) * 20 and select.select([], [connection.socket], [], 0.5)[1]:
+        sent += connection.socket.send(requests[sent % len(requests) :])
+    connection.socket.settimeout(DEADLINE_S)
+    whole = sent // len(post(SMALL))
+
+    assert whole > 100
+    for _ in range(whole):
+        assert connection.read()[2] == b"[2]"
+
+
+def test_a_request_that_is_arriving_at_sigterm_is_answered(tmp_path: Path, store_path: Path) -> None:
+    server = start_server(tmp_path, "--store", str(store_path))
+    arriving, idle = Connection(server.url), Connection(server.url)
+    idle.send(post(SMALL))
+    idle.read()
+    arriving.send(post(SMALL)[:-5])
+    server.process.terminate()
+    assert idle.is_closed()
+    arriving.send(post(SMALL)[-5:])
+    status, headers, body = arriving.read()
+
+    assert (status, headers["connection"], body) == (200, "close", b"[2]")
+    assert arriving.is_closed()
+    assert server.process.wait(DEADLINE_S) == 0
+    arriving.socket.close()
+    idle.socket.close()
