@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))? \\$", re.MULTILINE)
-FILES = {"run.txt": ("train", {"build"}), "dev.txt": ("train", {"dev", "bench"})}
+FILES = {"run.txt": ("train", {"build"}), "dev.txt": ("train", {"dev"})}
 
 
 def declared(extra: str, groups: set[str]) -> list[Requirement]:
