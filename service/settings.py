@@ -118,6 +118,16 @@ class Settings(BaseSettings):
         return self.prefix / contract.MODEL_DIR
 
     @property
+    def has_unpacked_model(self) -> bool:
+        """Tell whether SageMaker has unpacked something into the model's folder."""
+        return self.model_dir.is_dir() and any(self.model_dir.iterdir())
+
+    @property
+    def has_training_tree(self) -> bool:
+        """Tell whether SageMaker has laid out a training job (C75, C76)."""
+        return (self.prefix / "input" / "config").is_dir()
+
+    @property
     def max_payload_bytes(self) -> int | None:
         """Return the largest payload accepted, None for no limit."""
         return self.max_payload_mb * 2**20 or None

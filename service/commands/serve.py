@@ -2,11 +2,14 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.commands.options import StoreOption
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 ModelOption = Annotated[
     str | None,
@@ -41,6 +44,11 @@ def serve(
 
     settings = read_settings(model=model, store=store, port=port, host=host, workers=workers)
     configure_logging(settings.log_level)
+    if _is_lost_training_job(settings):
+        from service.commands.train import train_job
+
+        train_job(settings)
+        return
     run(settings, on_ready=_announce)
 
 
@@ -59,6 +67,14 @@ def demo(
     if Store(Path(settings.store)).latest() is None:
         _train_on_sample(Path(settings.store))
     serve(store=store, port=port, host=host, workers=workers)
+
+
+def _is_lost_training_job(settings: "Settings") -> bool:
+    """Tell whether this is a training job without its command: the SDK's local trainer passes no `train`."""
+    from service.store import Store
+
+    has_model = settings.model is not None or Store(Path(settings.store)).latest() is not None
+    return settings.has_training_tree and not settings.has_unpacked_model and not has_model
 
 
 def _train_on_sample(store: Path) -> None:

@@ -52,7 +52,7 @@ def train(
 
     settings = read_settings(store=store)
     if not files:
-        _train_job(settings)
+        train_job(settings)
         return
     run = _train_files(
         files,
@@ -68,11 +68,12 @@ def train(
         print_summary(run)
 
 
-def _train_job(settings: "Settings") -> None:
+def train_job(settings: "Settings") -> None:
+    """Run SageMaker's training job."""
     from service.logs import configure_logging
-    from service.training.job import is_training_tree, run_job
+    from service.training.job import run_job
 
-    if not is_training_tree(settings.prefix):
+    if not settings.has_training_tree:
         raise ConfigurationError(
             f"train needs a customer file, or SageMaker's training tree in {settings.prefix}"
         )

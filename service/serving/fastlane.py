@@ -14,7 +14,13 @@ import orjson
 
 from service import contract
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, INFERENCE_ID_HEADER
-from service.errors import InvocationError, InvocationTimeoutError, ModelNotReadyError, PayloadTooLargeError
+from service.errors import (
+    InvalidPayloadError,
+    InvocationError,
+    InvocationTimeoutError,
+    ModelNotReadyError,
+    PayloadTooLargeError,
+)
 from service.serving.invocation import (
     Header,
     Invocation,
@@ -38,6 +44,9 @@ INLINE_BYTES: Final = 64 * 1024
 
 CAREFUL_BYTES: Final = 4 * 1024
 """The same for payloads that take microseconds a record: objects, errors, full detail."""
+
+MAX_PLAN_BYTES: Final = 4 * contract.MAX_CUSTOM_ATTRIBUTES
+"""SageMaker itself passes on at most 1024 characters of each (C23, C29)."""
 
 _THREADS: Final = 4
 _ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
@@ -131,6 +140,9 @@ class FastLane:
         return reply
 
     def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
+        if len(content_type) + len(accept) + len(attributes) > MAX_PLAN_BYTES:
+            # lru_cache keeps no exception, and so none of these.
+            raise InvalidPayloadError("Content-Type, Accept and Custom-Attributes are too long together")
         return plan_invocation(
             content_type.decode("latin-1"),
             accept.decode("latin-1"),

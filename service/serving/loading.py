@@ -22,7 +22,7 @@ def load_artifact(settings: Settings) -> Artifact:
         ModelNotFoundError: There is none.
         ArtifactError: It cannot be used.
     """
-    path = _find(settings)
+    path = find_model(settings)
     artifact = read_artifact(path)
     _logger.info(
         "Model loaded version=%s digest=%s path=%s",
@@ -52,8 +52,13 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
     )
 
 
-def _find(settings: Settings) -> Path:
-    if settings.model is None and settings.model_dir.is_dir() and any(settings.model_dir.iterdir()):
+def find_model(settings: Settings) -> Path:
+    """Return where the model is that the settings ask for.
+
+    Raises:
+        ModelNotFoundError: There is none.
+    """
+    if settings.model is None and settings.has_unpacked_model:
         return settings.model_dir
     try:
         return find_artifact(settings.model, store=Path(settings.store))

@@ -5,7 +5,7 @@ its protocol keeps its parser, limits, timeouts, pipelining and shutdown. It tak
 is plainly a small POST to /invocations with nothing before it on its connection; all else goes uvicorn's way.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -13,7 +13,10 @@ from service import contract
 from service.serving.fastlane import INLINE_BYTES, FastLane, InvocationHeaders, read_headers
 from service.serving.invocation import Invocation
 
-_PATH = contract.INVOCATIONS_PATH.encode()
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""Names and values of one request's headers together; httptools sets no limit."""
+
+_PATH: Final = contract.INVOCATIONS_PATH.encode()
 
 
 class ShortcutProtocol(HttpToolsProtocol):
@@ -26,6 +29,7 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._invocation: InvocationHeaders | None = None
         """Of the request that is taking the short cut."""
         self._chunks: list[bytes] = []
+        self._header_bytes = 0
         self._is_stopping = False
 
     def on_message_begin(self) -> None:
@@ -34,6 +38,14 @@ class ShortcutProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
         self.headers = []
         self._invocation = None
+        self._header_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; too many of them end the connection with 400, as any malformed request does."""
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise ValueError("too many headers")
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Decide which way the request goes."""

@@ -43,8 +43,8 @@ _NPY_DTYPE: Final = re.compile(r"[<>|=][fiu]\d{1,2}")
 _KINDS: Final = {str: "text", bool: "a boolean", type(None): "null", list: "a list", dict: "an object"}
 
 
-def read_records(records: Iterable[object], *, is_lenient: bool) -> list[Vector | None]:
-    """Return the features of each record; None for a bad one when lenient.
+def read_records(records: Iterable[object], *, is_lenient: bool) -> Iterator[Vector | None]:
+    """Yield the features of each record; None for a bad one when lenient.
 
     Args:
         records: As they come out of JSON, or mappings of text out of CSV.
@@ -53,18 +53,16 @@ def read_records(records: Iterable[object], *, is_lenient: bool) -> list[Vector 
     Raises:
         InvalidRecordError: A record is bad, and not lenient.
     """
-    vectors: list[Vector | None] = []
     for position, record in enumerate(records):
         try:
-            vectors.append(_read_record(record, position))
+            yield _read_record(record, position)
         except InvalidRecordError:
             if not is_lenient:
                 raise
-            vectors.append(None)
-    return vectors
+            yield None
 
 
-def json_records(body: bytes, *, is_lenient: bool = False) -> Sequence[object]:
+def json_records(body: bytes, *, is_lenient: bool = False) -> Iterable[object]:
     """Return the records of a JSON document, or of one JSON value a line (C52).
 
     Raises:
@@ -89,17 +87,15 @@ def json_records(body: bytes, *, is_lenient: bool = False) -> Sequence[object]:
     return [document] if is_one_record else document
 
 
-def json_lines_records(body: bytes) -> list[object]:
-    """Return the records of a payload with one JSON value a line, None for a line that is not JSON."""
-    records: list[object] = []
-    for line in body.split(b"\n"):
+def json_lines_records(body: bytes) -> Iterator[object]:
+    """Yield the records of a payload with one JSON value a line, None for a line that is not JSON."""
+    for line in io.BytesIO(body):
         if not line.strip():
             continue
         try:
-            records.append(orjson.loads(line))
+            yield orjson.loads(line)
         except orjson.JSONDecodeError:
-            records.append(None)
-    return records
+            yield None
 
 
 def csv_records(body: bytes) -> Iterator[object]:

@@ -6,15 +6,19 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+import service
 from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import create_app
-from service.serving.loading import load_artifact
+from service.serving.loading import find_model, load_artifact
+from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
 from service.settings import Settings, variables
 
@@ -41,6 +45,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(load_artifact(settings), settings)
     listener = _bind(settings)
+    drop_privileges([Path(service.__file__), Path(np.__file__), Path(os.__file__), find_model(settings)])
     url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
     if settings.workers == 1:
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has drained, then raised the signal again

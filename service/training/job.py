@@ -47,11 +47,6 @@ class JobFolders:
         )
 
 
-def is_training_tree(prefix: Path) -> bool:
-    """Tell whether SageMaker has laid out a training job below `prefix`."""
-    return (prefix / "input" / "config").is_dir()
-
-
 def run_job(prefix: Path) -> None:
     """Train as SageMaker asks; a failure is also written to the failure file.
 

@@ -116,6 +116,27 @@ def test_a_connection_is_closed_when_the_client_asks_for_it(
     assert connection.is_closed()
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [[f"X-{n}: {'v' * 1000}" for n in range(100)], [f"X: {'v' * 100_000}"], ["X: v"] * 40_000],
+    ids=["many", "long", "very many"],
+)
+def test_too_many_headers_end_the_connection(connection: Connection, headers: list[str]) -> None:
+    connection.send(post(SMALL, *headers))
+
+    assert connection.read()[0] == 400
+    assert connection.is_closed()
+
+
+def test_a_header_that_nobody_may_send_is_refused_and_not_kept(connection: Connection) -> None:
+    connection.send(post(SMALL, f"X-Amzn-SageMaker-Custom-Attributes: {'a' * 5000}"))
+    status, headers, body = connection.read()
+
+    assert status == 400
+    assert b"too long together" in body
+    assert "x-amzn-sagemaker-custom-attributes" not in headers
+
+
 def test_a_client_that_does_not_read_does_not_make_the_server_hoard_answers(connection: Connection) -> None:
     """20,000 answers are more than the sockets' buffers hold; all must come, in order, once it reads."""
     requests = post(SMALL) * 1000

@@ -69,7 +69,7 @@ HOSTILE_NPY = [
 
 def read_csv(text: str | bytes, *, is_lenient: bool = False) -> list[tuple[float, float] | None]:
     body = text.encode() if isinstance(text, str) else text
-    return read_records(csv_records(body), is_lenient=is_lenient)
+    return list(read_records(csv_records(body), is_lenient=is_lenient))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def read_csv(text: str | bytes, *, is_lenient: bool = False) -> list[tuple[float
 )
 def test_a_bad_value_is_named_by_position_field_and_problem(record: object, field: str, problem: str) -> None:
     with pytest.raises(InvalidRecordError) as caught:
-        read_records([[1, 2], [3, 4], record, [5, -6]], is_lenient=False)
+        list(read_records([[1, 2], [3, 4], record, [5, -6]], is_lenient=False))
 
     assert (caught.value.position, caught.value.field) == (2, field)
     assert f"{field} in record 2 is {problem}; it must be a number from 0 to 1e+100" in str(caught.value)
@@ -111,7 +111,7 @@ def test_a_bad_value_is_named_by_position_field_and_problem(record: object, fiel
 )
 def test_what_is_not_a_record_is_named_by_position(record: object) -> None:
     with pytest.raises(InvalidRecordError, match="record 1 cannot be read; a record is") as caught:
-        read_records([[1, 2], record], is_lenient=False)
+        list(read_records([[1, 2], record], is_lenient=False))
 
     assert (caught.value.position, caught.value.field) == (1, None)
     assert "CANARY" not in str(caught.value)
@@ -130,7 +130,7 @@ def test_what_is_not_a_record_is_named_by_position(record: object) -> None:
 )
 def test_a_missing_field_is_named(record: object, field: str) -> None:
     with pytest.raises(InvalidRecordError, match=f"{field} is missing in record 0") as caught:
-        read_records([record], is_lenient=False)
+        list(read_records([record], is_lenient=False))
 
     assert (caught.value.position, caught.value.field) == (0, field)
 
@@ -138,13 +138,13 @@ def test_a_missing_field_is_named(record: object, field: str) -> None:
 def test_a_lenient_reader_keeps_a_place_for_each_bad_record() -> None:
     records = [[1, 2], None, {"Age": 3, "Income": 8, "Purchases": 0}, [math.nan, 1], [4, 5], "x"]
 
-    actual = read_records(records, is_lenient=True)
+    actual = list(read_records(records, is_lenient=True))
 
     assert actual == [(1.0, 2.0), None, (3.0, 8.0), None, (4.0, 5.0), None]
 
 
 def test_the_limits_of_a_value_are_inside() -> None:
-    actual = read_records([[0, 1e100], [-0.0, 5e-324]], is_lenient=False)
+    actual = list(read_records([[0, 1e100], [-0.0, 5e-324]], is_lenient=False))
 
     assert actual == [(0.0, 1e100), (0.0, 5e-324)]
 
@@ -171,7 +171,7 @@ def test_the_limits_of_a_value_are_inside() -> None:
     ],
 )
 def test_json_records_are_found_in_every_wrapping(body: str, expected: list[object]) -> None:
-    assert json_records(body.encode()) == expected
+    assert list(json_records(body.encode())) == expected
 
 
 @pytest.mark.parametrize(
@@ -221,13 +221,13 @@ def test_what_is_not_a_json_payload_is_refused_without_echo(body: bytes) -> None
 def test_of_a_key_named_twice_the_last_value_counts_as_in_python() -> None:
     body = b'{"Age": 1, "Age": 2, "Spending_Power": 3}'
 
-    assert json_records(body) == [json.loads(body)]
+    assert list(json_records(body)) == [json.loads(body)]
 
 
 def test_json_lines_keep_a_place_for_a_line_that_is_not_json() -> None:
     body = b'\r\n[1, 2]\r\n \t \noops\n{"Age": 3}\nnull\n[NaN, 1]\n[[[\n[4, 5]'
 
-    assert json_lines_records(body) == [[1, 2], None, {"Age": 3}, None, None, None, [4, 5]]
+    assert list(json_lines_records(body)) == [[1, 2], None, {"Age": 3}, None, None, None, [4, 5]]
 
 
 @pytest.mark.parametrize(
