@@ -9,10 +9,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,9 +39,10 @@ class Channels:
 class Store:
     """Add, list, resolve, promote and roll back model versions below one folder."""
 
-    def __init__(self, root: Path) -> None:
-        """Name the folder; it is made when the first version is added."""
+    def __init__(self, root: Path, *, now: Callable[[], datetime] = partial(datetime.now, UTC)) -> None:
+        """Name the folder, which is made when the first version is added, and the clock."""
         self.root = root
+        self._now = now
 
     def add(
         self,
@@ -155,7 +157,7 @@ class Store:
     def _publish(self, staging: Path, files: Mapping[str, bytes], provenance: Provenance) -> str:
         """Give the version a name that no other has, and make it visible."""
         while True:
-            version, content = artifact.pack(files, provenance=provenance, created=datetime.now(UTC))
+            version, content = artifact.pack(files, provenance=provenance, created=self._now())
             _write_synced(staging / ARCHIVE, content)
             _sync_folder(staging)
             staging.chmod(0o755)

@@ -62,6 +62,7 @@ def test_packing_twice_gives_the_same_bytes(artifact: Artifact) -> None:
 
     assert first == second
     assert first[0].startswith("20261123T120000Z-")
+    assert first[1][4:8] == bytes(4), "gzip's own time"
 
 
 def test_an_archive_holds_regular_files_at_its_root(store_path: Path) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,16 @@ def test_versions_of_the_same_data_in_the_same_second_differ(store: Store, artif
     assert {read_artifact(store.resolve(version)).model.digest for version in versions} == {
         artifact.model.digest
     }
+
+
+def test_a_clock_that_stands_still_overwrites_nothing(tmp_path: Path, artifact: Artifact) -> None:
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    times = iter([noon, noon, noon, noon + timedelta(microseconds=1)])
+    store = Store(tmp_path / "models", now=lambda: next(times))
+    first, second = add(store, artifact), add(store, artifact)
+
+    assert first != second
+    assert sorted(store.versions()) == sorted([first, second])
 
 
 def test_the_version_is_in_the_artifact_it_names(store: Store, artifact: Artifact) -> None:
@@ -134,6 +145,7 @@ def test_writers_in_several_threads_lose_nothing(store: Store, artifact: Artifac
 
 KILLED = """
 import os, signal, sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from service import store as subject
 from service.artifact import Provenance, read_artifact
