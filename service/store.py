@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +38,7 @@ class Channels:
 class Store:
     """Add, list, resolve, promote and roll back model versions below one folder."""
 
-    def __init__(self, root: Path, *, now: Callable[[], datetime] = partial(datetime.now, UTC)) -> None:
+    def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         """Name the folder, which is made when the first version is added, and the clock."""
         self.root = root
         self._now = now

@@ -82,13 +82,14 @@ def test_unusable_rows_stay_with_the_reason_and_without_a_segment(tmp_path: Path
 
 def test_a_missing_income_is_scored_as_the_median(tmp_path: Path, artifact: Artifact) -> None:
     source = tmp_path / "in.csv"
-    source.write_text("Age,Income,Purchases\n40,,5\n")
+    source.write_text("Age,Income,Purchases\n40,,1\n40,,50\n")
     score(source, tmp_path / "out.csv", artifact)
-    power = spending_power(artifact.model.income_median, 5)
+    powers = [spending_power(artifact.model.income_median, purchases) for purchases in (1, 50)]
 
-    assert int(read_rows(tmp_path / "out.csv")[0]["segment"]) == artifact.model.partition.assign_one(
-        40, power
-    )
+    expected = [artifact.model.partition.assign_one(40, power) for power in powers]
+
+    assert [int(row["segment"]) for row in read_rows(tmp_path / "out.csv")] == expected
+    assert expected[0] != expected[1]
 
 
 def test_parquet_goes_in_and_out_with_its_types(tmp_path: Path, artifact: Artifact) -> None:
