@@ -103,8 +103,12 @@ def test_both_ways_answer_with_the_same_headers(connection: Connection, body: by
 
 @pytest.mark.parametrize(
     "request_bytes",
-    [post(SMALL, "Connection: close"), post(SMALL, version="1.0")],
-    ids=["close", "HTTP/1.0"],
+    [
+        post(SMALL, "Connection: close"),
+        post(SMALL, version="1.0"),
+        post(SMALL, "Connection: keep-alive", version="1.0"),
+    ],
+    ids=["close", "HTTP/1.0", "HTTP/1.0 keep-alive"],
 )
 def test_a_connection_is_closed_when_the_client_asks_for_it(
     connection: Connection, request_bytes: bytes
