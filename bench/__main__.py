@@ -16,7 +16,7 @@ from bench.serving import ServingBench, ServingResults
 from bench.targets import serving_targets, training_targets
 from bench.training import Training, run_trainings, train_sample
 
-SIZES: Final = (10_000, 100_000, 1_000_000)
+SIZES: Final = (10_000, 100_000, 300_000, 1_000_000)
 QUICK_SIZES: Final = (1_000, 2_000, 4_000)
 LOAD_S: Final = 3
 QUICK_LOAD_S: Final = 1

@@ -58,7 +58,7 @@ def training_targets(trainings: Sequence[Training]) -> list[Target]:
     peak_mb = max(training.peak_mb for training in trainings if training.records == largest)
     return [
         Target(f"training {largest:,} records, peak MB", peak_mb, MAX_PEAK_MB),
-        Target("training, cost of a further record: x at a tenth", growth(trainings), MAX_GROWTH),
+        Target("training, cost of a further record: x at the size before", growth(trainings), MAX_GROWTH),
     ]
 
 
@@ -91,7 +91,7 @@ def start_ratio(results: ServingResults) -> float:
 
 
 def growth(trainings: Sequence[Training]) -> float:
-    """Return the CPU time of a further record at the largest size, as a multiple of that at the middle one.
+    """Return the CPU time of a further record at the largest size, as a multiple of that at the next smaller.
 
     1 is linear. The smallest run stands for start-up and is taken off both; of each size the least CPU time
     counts, since noise only ever adds.
@@ -100,7 +100,7 @@ def growth(trainings: Sequence[Training]) -> float:
     for training in trainings:
         if training.k != "auto":
             least[training.records] = min(training.cpu_s, least.get(training.records, float("inf")))
-    small, middle, large = sorted(least)
+    small, *_, middle, large = sorted(least)
     at_large = (least[large] - least[small]) / (large - small)
     at_middle = (least[middle] - least[small]) / (middle - small)
     return at_large / max(at_middle, LEAST_RECORD_S)
