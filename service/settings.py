@@ -99,6 +99,10 @@ class Settings(BaseSettings):
     """What becomes of a payload with a bad record: reject or placeholder."""
     console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
     """Whether /model, /docs and /openapi.json are there: on or off."""
+    access_log: Annotated[Switch, BeforeValidator(_lower)] = Field(
+        Switch.ON, validation_alias="SERVICE_ACCESS_LOG"
+    )
+    """Whether each invocation is logged with sizes and time: on or off. Refusals always are."""
     log_level: Annotated[LogLevel, BeforeValidator(_log_level)] = Field(
         LogLevel.INFO, validation_alias=AliasChoices("SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
     )

@@ -35,6 +35,7 @@ ACCEPTED = [
     ("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "text/csv", "default_accept", "text/csv"),
     ("SERVICE_ON_ERROR", "Placeholder", "on_error", OnError.PLACEHOLDER),
     ("SERVICE_CONSOLE", "OFF", "console", Switch.OFF),
+    ("SERVICE_ACCESS_LOG", "off", "access_log", Switch.OFF),
     ("SAGEMAKER_CONTAINER_LOG_LEVEL", "20", "log_level", LogLevel.INFO),
     ("SERVICE_LOG_LEVEL", "DEBUG", "log_level", LogLevel.DEBUG),
     ("SAGEMAKER_BATCH", "True", "batch", True),

@@ -5,6 +5,7 @@ A FastAPI route costs a multiple of what assigning a record does (findings: 75 t
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -21,6 +22,7 @@ from service.errors import (
     ModelNotReadyError,
     PayloadTooLargeError,
 )
+from service.serving.access_log import AccessLog
 from service.serving.invocation import (
     Header,
     Invocation,
@@ -32,7 +34,7 @@ from service.serving.invocation import (
     refuse,
 )
 from service.serving.media import Media, Plan
-from service.settings import Settings
+from service.settings import Settings, Switch
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
@@ -79,6 +81,7 @@ class FastLane:
         self._version = served.version.encode() if served else b"none"
         # Most clients send the same headers with every request.
         self._plan_for = lru_cache(maxsize=512)(self._plan)
+        self._access_log = AccessLog() if settings.access_log is Switch.ON else None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="invocation")
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
@@ -125,6 +128,7 @@ class FastLane:
 
     def answer_now(self, body: bytes, headers: InvocationHeaders) -> Invocation | None:
         """Answer at once; None for a payload that would hold up the event loop."""
+        started_s = time.perf_counter()
         try:
             self._check_size(len(body))
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
@@ -135,8 +139,8 @@ class FastLane:
             reply: Invocation | None = answer(body, plan, model)
         else:
             reply = answer_quickly(body, plan, model)
-        if reply is not None and reply.status >= 400:
-            self._log_refusal(reply, headers)
+        if reply is not None:
+            self._log(reply, headers, bytes_in=len(body), started_s=started_s)
         return reply
 
     def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
@@ -156,6 +160,7 @@ class FastLane:
         return self._served
 
     async def _answer_in_thread(self, body: bytes, headers: InvocationHeaders) -> Invocation:
+        started_s = time.perf_counter()
         self._check_size(len(body))
         plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
         loop = asyncio.get_running_loop()
@@ -164,9 +169,19 @@ class FastLane:
             reply = await asyncio.wait_for(running, self._timeout_s)
         except TimeoutError:
             raise InvocationTimeoutError(f"the invocation took longer than {self._timeout_s:g} s") from None
+        self._log(reply, headers, bytes_in=len(body), started_s=started_s)
+        return reply
+
+    def _log(self, reply: Invocation, headers: InvocationHeaders, *, bytes_in: int, started_s: float) -> None:
         if reply.status >= 400:
             self._log_refusal(reply, headers)
-        return reply
+        elif self._access_log is not None:
+            self._access_log.add(
+                bytes_in=bytes_in,
+                bytes_out=len(reply.body),
+                started_s=started_s,
+                inference_id=headers.inference_id,
+            )
 
     def _refuse(self, error: InvocationError, headers: InvocationHeaders) -> Invocation:
         reply = refuse(error, version=self._version.decode())
