@@ -37,6 +37,8 @@ MAX_ARCHIVE_BYTES: Final = 256 * 2**20
 
 VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
+_ARCHIVE_ENDING: Final = ".tar.gz"
+"""Not read in a folder: the SDK's local mode unpacks model.tar.gz beside itself and output.tar.gz (C100)."""
 _FILE_NAME: Final = re.compile(r"(?:\./)?([A-Za-z0-9][A-Za-z0-9._-]{0,99})")
 _BROKEN: Final = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError, OverflowError)
 
@@ -193,6 +195,8 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
     for entry in sorted(path.iterdir()):
+        if entry.name.endswith(_ARCHIVE_ENDING):
+            continue
         name = _checked_name(entry.name)
         if entry.is_symlink() or not entry.is_file():
             raise CorruptArtifactError(f"the artifact's {name} is not a regular file")

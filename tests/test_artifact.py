@@ -148,6 +148,14 @@ def test_what_was_tampered_with_is_refused(
         read_artifact(path)
 
 
+def test_archives_beside_an_unpacked_model_are_not_read(tmp_path: Path, files: Files) -> None:
+    folder = write_folder(tmp_path, files)
+    (folder / ARCHIVE).write_bytes(b"junk")
+    (folder / "output.tar.gz").write_bytes(b"junk")
+
+    assert read_artifact(folder).manifest.model_version
+
+
 def test_a_folder_with_a_link_in_it_is_refused(tmp_path: Path, files: Files) -> None:
     content = files.pop("training.json")
     folder = write_folder(tmp_path, files)
