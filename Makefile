@@ -3,11 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --custom-compile-command "make requirements" pyproject.toml
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make requirements"
+UNIVERSAL := --universal --python-version 3.11
+IMAGE ?= segserve
+, := ,
+SDK := .venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench docs wheel requirements clean
+.PHONY: help serve test lint format bench docs wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -23,6 +27,7 @@ lint: $(VENV)/dev.stamp ## Check style, types and the floors of the house
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if [ -x $(BIN)/hadolint ]; then echo $(BIN)/hadolint Dockerfile; $(BIN)/hadolint Dockerfile; else echo "hadolint is not here: the Dockerfile is not checked"; fi
 
 format: $(VENV)/dev.stamp ## Mend style where a machine can
 	$(BIN)/ruff check --fix
@@ -38,12 +43,26 @@ wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --wheel
 
+image: ## Build the image (BASE_IMAGE=... for another base, PIP_CONF=FILE for another index)
+	docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(if $(PIP_CONF),--secret id=pip_conf$(,)src=$(PIP_CONF)) \
+		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
+
+image-test: $(VENV)/dev.stamp ## Test the image, and the contract against it, clause by clause
+	SEGSERVE_IMAGE=$(IMAGE) $(BIN)/python -m pytest -n auto tests/container tests/conformance $(ARGS)
+
+sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test the image with the SageMaker SDK's local mode (1.1 GB more)
+	SEGSERVE_IMAGE=$(IMAGE) SEGSERVE_SDK_PYTHON=$(abspath $(SDK)/bin/python) PATH="$(abspath $(SDK)/bin):$$PATH" \
+		$(abspath $(BIN)/python) -m pytest -m docker tests/sdk tests/container/test_samples.py $(ARGS)
+
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
-	$(COMPILE) $(UPGRADE) --extra train --group build --output-file requirements/run.txt
-	$(COMPILE) $(UPGRADE) --extra train --group dev --output-file requirements/dev.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group dev --output-file requirements/dev.txt
+	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
+		--output-file docker/requirements.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
 
 clean: ## Remove the environment and what was built
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(SDK) build dist
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("segserve needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -58,3 +77,8 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@ $(VENV)/run.stamp
+
+$(SDK)/stamp: tests/sdk/requirements.txt
+	$(PYTHON) -m venv $(SDK)
+	$(SDK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@

@@ -11,7 +11,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))? \\$", re.MULTILINE)
-FILES = {"run.txt": ("train", {"build"}), "dev.txt": ("train", {"dev"})}
+FILES: dict[str, tuple[str, set[str]]] = {
+    "requirements/run.txt": ("train", {"build"}),
+    "requirements/dev.txt": ("train", {"dev"}),
+    "docker/requirements.txt": ("train", set()),
+}
+SDK = "tests/sdk/requirements"
 
 
 def declared(extra: str, groups: set[str]) -> list[Requirement]:
@@ -28,12 +33,16 @@ def declared(extra: str, groups: set[str]) -> list[Requirement]:
     return [Requirement(text) for text in texts]
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_every_dependency_is_pinned_as_pyproject_asks(name: str) -> None:
+def pinned(name: str) -> dict[str, list[str]]:
+    """Return the versions of each package in a file of pins."""
     pins: dict[str, list[str]] = {}
-    for package, version, _ in PINNED.findall((ROOT / "requirements" / name).read_text()):
+    for package, version, _ in PINNED.findall((ROOT / name).read_text()):
         pins.setdefault(canonicalize_name(package), []).append(version)
-    for requirement in declared(*FILES[name]):
+    return pins
+
+
+def assert_pinned(requirements: list[Requirement], pins: dict[str, list[str]]) -> None:
+    for requirement in requirements:
         versions = pins.get(canonicalize_name(requirement.name))
 
         assert versions, f"{requirement.name} is not pinned: run make requirements"
@@ -41,8 +50,26 @@ def test_every_dependency_is_pinned_as_pyproject_asks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
+def test_every_dependency_is_pinned_as_pyproject_asks(name: str) -> None:
+    assert_pinned(declared(*FILES[name]), pinned(name))
+
+
+def test_the_sdk_is_pinned_as_its_file_asks() -> None:
+    lines = (ROOT / f"{SDK}.in").read_text().splitlines()
+    asked = [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+    assert_pinned(asked, pinned(f"{SDK}.txt"))
+
+
+def test_the_image_has_the_versions_that_are_tested() -> None:
+    tested = pinned("requirements/dev.txt")
+    for package, versions in pinned("docker/requirements.txt").items():
+        assert set(versions) <= set(tested[package]), f"{package}: run make requirements"
+
+
+@pytest.mark.parametrize("name", [*FILES, f"{SDK}.txt"])
 def test_every_pin_has_hashes(name: str) -> None:
-    text = (ROOT / "requirements" / name).read_text()
+    text = (ROOT / name).read_text()
     entries = [entry for entry in re.split(r"\n(?=[A-Za-z0-9])", text) if "==" in entry.split("\n")[0]]
 
     assert len(entries) > 20

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -92,8 +93,13 @@ class Container:
         return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == _LISTENING}
 
     def changes(self) -> list[str]:
-        """Return the paths that it has written to, outside of mounts."""
-        return [line.split(" ", 1)[1] for line in docker("diff", self.name).stdout.splitlines()]
+        """Return the paths that it has written to; the mounts, which docker makes, are not its work."""
+        made = {"/"}
+        for mount in self.inspect()["Mounts"]:
+            target = Path(mount["Destination"])
+            made |= {str(target), *map(str, target.parents)}
+        lines = docker("diff", self.name).stdout.splitlines()
+        return [path for path in (line.split(" ", 1)[1] for line in lines) if path not in made]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ LIST_UNCOMPILED = """
 import importlib, json, os, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
-modules = [m for m in sys.modules.values() if str(getattr(m, "__file__", "")).endswith(".py")]
+modules = [m for m in sys.modules.values() if str(getattr(m, "__cached__", "")).endswith(".pyc")]
 print(json.dumps([len(modules), [m.__name__ for m in modules if not os.path.exists(m.__cached__)]]))
 """
 
