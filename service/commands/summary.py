@@ -89,7 +89,10 @@ def _print_lineage(out: Console, lineage: Lineage) -> None:
         Method.MATCHED: "the segments moved; the ids are matched to",
         Method.COLD: "the segments are not those of",
     }
-    parts = [f"{ways[lineage.method]} {lineage.previous}", f"{lineage.kept_share or 0:.1%} of customers keep their id"]
+    parts = [
+        f"{ways[lineage.method]} {lineage.previous}",
+        f"{lineage.kept_share or 0:.1%} of customers keep their id",
+    ]
     parts += [f"new: {_join(lineage.born)}"] if lineage.born else []
     gone = [number for number in lineage.migration or {} if number not in lineage.mapping]
     parts += [f"gone: {_join(gone)}"] if gone else []

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
     from service.training.alignment import Previous
     from service.training.hyperparameters import Hyperparameters
+    from service.training.names import Names
     from service.training.trainer import TrainedModel
 
 REJECTS = "rejects.csv"
@@ -159,7 +160,7 @@ def _find_previous(wish: str | None, *, store: Path) -> "Previous | None":
     return Previous.of(read_artifact(find_artifact(wish, store=store)))
 
 
-def _keep_names(trained: "TrainedModel", *, names: Mapping[str, Mapping[int, str]], path: Path) -> None:
+def _keep_names(trained: "TrainedModel", *, names: "Mapping[str, Names]", path: Path) -> None:
     """Add the segments to the file where people may rename them."""
     from service.training.names import write_names
 

@@ -1,4 +1,4 @@
-"""Give segments the ids they had in the previous version, so that a number goes on meaning the same people."""
+"""Give segments the ids of the previous version, so that a number goes on meaning the same people."""
 
 import hashlib
 import json
@@ -137,7 +137,7 @@ def name_family(partition: Partition) -> str:
 def _match(
     fit: Fit, vectors: npt.NDArray[np.float64], *, before: npt.NDArray[np.int32], previous: Previous
 ) -> list[int]:
-    """Return an id for each cluster: that of the previous segment it shares most customers with, or a new one.
+    """Return an id for each cluster: of the previous segment it shares most customers with, or a new one.
 
     Source: Kuhn, 1955, the Hungarian method, by scipy.
     """

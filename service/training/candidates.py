@@ -6,13 +6,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 
 from service.training.fit import count_distinct, round_significant
 from service.training.gap import Gap, measure_gaps
 from service.training.lloyd import Centroids, Floats, Labels, fit_many
 from service.training.sampling import draw_positions, random_source
 from service.training.silhouette import silhouettes
+from service.training.spread import measure_spread
 from service.training.stability import measure_stability
 from service.transform import Transform, transform_all
 
@@ -23,13 +23,15 @@ MAX_GIVEN: Final = 30
 """A given k up to here is measured beside them."""
 
 SWEEP_RECORDS: Final = 2_500
-MIN_SWEEP_RECORDS: Final = 1_000
+MIN_SWEEP_RECORDS: Final = 500
 LARGE: Final = 50_000
-RECORDS_A_SAMPLED: Final = 50
+RECORDS_A_SAMPLED: Final = 200
 """Above LARGE records one of so many is drawn, so that the sweep stays within twice the final fit."""
 
+BOOTSTRAPS: Final = 20
+BOOTSTRAPS_LARGE: Final = 10
 SILHOUETTE_RECORDS: Final = 1_500
-SHARE_RECORDS: Final = 50_000
+SHARE_RECORDS: Final = 20_000
 STARTS: Final = 10
 
 
@@ -78,7 +80,8 @@ class Scaled:
 
     def label(self, centroids: Centroids) -> Labels:
         """Return the cluster of each record."""
-        return centroids.label(self.x, self.y)[0]
+        labels: Labels = centroids.label(self.x, self.y)[0]
+        return labels
 
 
 def sweep_size(n: int) -> int:
@@ -123,18 +126,24 @@ def sweep(
 def _measure(fit: Centroids, gap: Gap, *, records: Scaled, everyone: Scaled, seed: int) -> Candidate:
     k = fit.x.shape[1]
     labels = records.label(fit)
-    stability = measure_stability(records.x, records.y, labels, k=k, random=random_source(seed))
+    stability = measure_stability(
+        records.x,
+        records.y,
+        labels,
+        k=k,
+        bootstraps=BOOTSTRAPS if len(everyone) <= LARGE else BOOTSTRAPS_LARGE,
+        random=random_source(seed),
+    )
     seen = records.sample(SILHOUETTE_RECORDS, seed=seed)
     counted = everyone.sample(SHARE_RECORDS, seed=seed)
     share = int(np.bincount(counted.label(fit), minlength=k).min()) / len(counted)
-    is_partition = 1 < len(np.unique(labels)) < len(records)
-    both = np.column_stack([records.x, records.y])
+    spread = measure_spread(records.x, records.y, labels, k=k)
     return Candidate(
         k=k,
         inertia=round_significant(float(fit.inertia[0])),
         silhouette=round_significant(float(silhouettes(seen.x, seen.y, seen.label(fit), k=k).mean())),
-        calinski_harabasz=round_significant(calinski_harabasz_score(both, labels)) if is_partition else 0.0,
-        davies_bouldin=round_significant(davies_bouldin_score(both, labels)) if is_partition else 0.0,
+        calinski_harabasz=round_significant(spread.calinski_harabasz),
+        davies_bouldin=round_significant(spread.davies_bouldin),
         gap=round_significant(gap.gap),
         gap_error=round_significant(gap.error),
         stability=round_significant(stability.adjusted_rand),

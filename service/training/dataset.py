@@ -78,9 +78,7 @@ class _Tally:
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By reason and column."""
 
-    def add(
-        self, batch: CustomerBatch, *, positions: Mapping[str, int], id_position: int | None
-    ) -> None:
+    def add(self, batch: CustomerBatch, *, positions: Mapping[str, int], id_position: int | None) -> None:
         """Keep the usable rows of a batch and count the others."""
         is_usable = batch.is_usable
         self.attributes.add(batch.table, positions=positions, is_usable=is_usable)

@@ -28,8 +28,8 @@ class Box:
 
     def holds(self, vectors: Floats) -> npt.NDArray[np.bool_]:
         """Tell which records lie in it."""
-        inside: npt.NDArray[np.bool_] = ((vectors > self.low) & (vectors <= self.high)).all(axis=1)
-        return inside
+        inside = (vectors > np.array(self.low)) & (vectors <= np.array(self.high))
+        return inside[:, 0] & inside[:, 1]
 
     def cut(self, feature: int, threshold: float) -> tuple["Box", "Box"]:
         """Return what lies at or below a threshold, and what lies above it."""
@@ -82,7 +82,9 @@ def explain_segments(vectors: Floats, labels: npt.NDArray[np.int32], *, k: int, 
     chosen = draw_positions(len(vectors), size=EXPLAINED_RECORDS, seed=seed)
     records, segments = vectors[chosen], labels[chosen]
     leaf = min(MIN_LEAF, max(1, len(records) // (4 * k)))
-    tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, random_state=0).fit(records, segments)
+    tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, random_state=0).fit(
+        records, segments
+    )
     boxes: list[list[Box]] = [[] for _ in range(k)]
     told = np.full(len(records), -1)
     for box, segment in _leaves(tree):

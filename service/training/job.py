@@ -143,7 +143,9 @@ def find_previous(folders: JobFolders, *, channel: str | None) -> Previous | Non
     root = next((folders.data / name for name in wanted if (folders.data / name).is_dir()), None)
     if root is None:
         if channel is not None:
-            raise DatasetError(f"there is no channel {channel[:80]!r} in {folders.data} for previous={channel[:80]}")
+            raise DatasetError(
+                f"there is no channel {channel[:80]!r} in {folders.data} for previous={channel[:80]}"
+            )
         return None
     found = [root] if (root / MANIFEST).is_file() else sorted(root.rglob(ARCHIVE))
     if len(found) != 1:

@@ -73,7 +73,7 @@ def _checked(names: Mapping[str, object], *, where: str) -> Names:
             raise ConfigurationError(f"{where}: {key[:20]!r} is no segment id; it should be a number")
         if not isinstance(name, str) or not 1 <= len(name.strip()) <= MAX_NAME_CHARACTERS:
             raise ConfigurationError(
-                f"{where}: the name of segment {key} should be a text of 1 to {MAX_NAME_CHARACTERS} characters"
+                f"{where}: the name of segment {key} should be text of 1 to {MAX_NAME_CHARACTERS} characters"
             )
         if not name.isprintable():
             raise ConfigurationError(f"{where}: the name of segment {key} holds a control character")

@@ -1,4 +1,4 @@
-"""Describe segments in figures: statistics in the user's units, difference from all, silhouettes, examples."""
+"""Describe segments in figures: statistics in the user's units, differences, silhouettes, examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,14 +23,27 @@ SHOWN_SILHOUETTES: Final = 200
 Columns = Mapping[str, npt.NDArray[np.float64]]
 Statistics = dict[str, dict[str, float]]
 
-_QUANTILES: Final = {"min": 0.0, "p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+_QUANTILES: Final = {
+    "min": 0.0,
+    "p05": 0.05,
+    "p25": 0.25,
+    "median": 0.5,
+    "p75": 0.75,
+    "p95": 0.95,
+    "max": 1.0,
+}
 
 
 class SilhouetteSample:
     """Hold the silhouettes of a sample of the records under a model."""
 
     def __init__(
-        self, vectors: npt.NDArray[np.float64], labels: npt.NDArray[np.int32], partition: Partition, *, seed: int
+        self,
+        vectors: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int32],
+        partition: Partition,
+        *,
+        seed: int,
     ) -> None:
         """Take the sample and measure it, in scaled space."""
         drawn = draw_positions(len(vectors), size=SILHOUETTE_RECORDS, seed=seed)

@@ -14,7 +14,7 @@ def random_source(seed: int) -> np.random.RandomState:
 
 
 def draw_positions(n: int, *, size: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return `size` of the positions 0 to n - 1 in ascending order, or all of them where there are no more."""
+    """Return `size` of the positions 0 to n - 1 in ascending order, or all of them if there are no more."""
     if n <= size:
         return np.arange(n, dtype=np.int64)
     drawn = random_source(seed).permutation(n)[:size]

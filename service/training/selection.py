@@ -138,8 +138,9 @@ def _explain_stable(candidate: Candidate, *, is_kept: bool) -> str:
 
 def _explain_least_bad(candidate: Candidate) -> str:
     return (
-        f"no k meets all limits (stability {MIN_STABILITY:g}, worst Jaccard {MIN_JACCARD:g}, smallest segment "
-        f"{MIN_SHARE:.0%}); k={candidate.k} misses them least: {' and '.join(_problems(candidate))}"
+        f"no k meets all limits (stability {MIN_STABILITY:g}, worst Jaccard {MIN_JACCARD:g}, "
+        f"smallest segment {MIN_SHARE:.0%}); k={candidate.k} misses them least: "
+        f"{' and '.join(_problems(candidate))}"
     )
 
 

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from service.training.lloyd import Floats, Labels, fit_many
 
-BOOTSTRAPS: Final = 20
 STARTS: Final = 3
 """Starts of a fit to a bootstrap sample."""
 
@@ -23,7 +22,9 @@ class Stability:
     """Of the cluster that comes back worst, the mean over the samples; below 0.6 it cannot be trusted."""
 
 
-def measure_stability(x: Floats, y: Floats, labels: Labels, *, k: int, random: np.random.RandomState) -> Stability:
+def measure_stability(
+    x: Floats, y: Floats, labels: Labels, *, k: int, bootstraps: int, random: np.random.RandomState
+) -> Stability:
     """Fit bootstrap samples, label all records by each fit and compare with `labels`.
 
     Args:
@@ -31,12 +32,13 @@ def measure_stability(x: Floats, y: Floats, labels: Labels, *, k: int, random: n
         y: Second feature.
         labels: Cluster of each record.
         k: Number of clusters.
+        bootstraps: Number of samples.
         random: Where samples and starts are drawn from.
 
     Source: Hennig, 2007, "Cluster-wise assessment of cluster stability"; adjusted Rand index: Hubert and
     Arabie, 1985.
     """
-    drawn = random.randint(0, len(x), size=(BOOTSTRAPS, len(x)))
+    drawn = random.randint(0, len(x), size=(bootstraps, len(x)))
     fits = fit_many(x[drawn], y[drawn], k=k, starts=STARTS, random=random)
     tables = cross_tables(labels, fits.label(x, y), k=k)
     return Stability(
@@ -64,7 +66,8 @@ def adjusted_rand(table: npt.NDArray[np.int64]) -> float:
 def jaccards(tables: npt.NDArray[np.int64]) -> Floats:
     """Return the Jaccard index of each pair of clusters, of the shape of `tables`."""
     either = tables.sum(axis=-1)[..., :, None] + tables.sum(axis=-2)[..., None, :] - tables
-    return np.divide(tables, either, out=np.zeros(tables.shape), where=either > 0)
+    index: Floats = np.divide(tables, either, out=np.zeros(tables.shape), where=either > 0)
+    return index
 
 
 def _pairs(counts: npt.NDArray[np.int64]) -> Floats:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from service.features import SPENDING_POWER
-from service.training.candidates import Candidate, Scaled, sweep
+from service.training.candidates import Candidate, sweep
 from service.training.fit import round_significant
 from service.training.lloyd import Floats
 from service.transform import Transform, log1p_all
@@ -59,9 +59,7 @@ def measure_tail(
     is_heavy = variance > HEAVY_VARIANCE
     remedy = None
     if is_heavy and transform is Transform.NONE:
-        measured = sweep(
-            vectors, transform=Transform.LOG1P, seed=seed, ks=(k,), on_progress=lambda *_: None
-        )
+        measured = sweep(vectors, transform=Transform.LOG1P, seed=seed, ks=(k,), on_progress=lambda *_: None)
         remedy = next(
             (Remedy(one.k, one.silhouette, one.stability, one.smallest_share) for one in measured), None
         )
@@ -77,10 +75,10 @@ def measure_tail(
 
 
 def _top_variance(powers: Floats) -> float:
-    squares = (powers - powers.mean()) ** 2
+    first = len(powers) - max(1, int(len(powers) * TOP_SHARE))
+    squares = (np.partition(powers, first) - powers.mean()) ** 2
     total = float(squares.sum())
-    top = np.argsort(powers, kind="stable")[len(powers) - max(1, int(len(powers) * TOP_SHARE)) :]
-    return round_significant(float(squares[top].sum()) / total) if total else 0.0
+    return round_significant(float(squares[first:].sum()) / total) if total else 0.0
 
 
 def _skew(values: Floats) -> float:
@@ -97,7 +95,7 @@ def _sentence(variance: float, chosen: Candidate | None, remedy: Remedy | None) 
     if chosen is None or remedy is None:
         return f"{text}."
     return (
-        f"{text}: at k={remedy.k} its smallest segment has {remedy.smallest_share:.1%} of the customers instead "
-        f"of {chosen.smallest_share:.1%}, and its stability is {remedy.stability:.2f} instead of "
+        f"{text}: at k={remedy.k} its smallest segment has {remedy.smallest_share:.1%} of the customers "
+        f"instead of {chosen.smallest_share:.1%}, and its stability is {remedy.stability:.2f} instead of "
         f"{chosen.stability:.2f}."
     )

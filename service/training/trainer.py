@@ -24,6 +24,7 @@ from service.training.dataset import Dataset
 from service.training.findings import Findings, examine
 from service.training.fit import N_INIT, check_enough_records
 from service.training.hyperparameters import Hyperparameters
+from service.training.names import Names
 from service.training.personas import describe_segments
 from service.training.selection import choose
 
@@ -56,7 +57,7 @@ def train(
     hyperparameters: Hyperparameters,
     *,
     previous: Previous | None = None,
-    names: Mapping[str, Mapping[int, str]] | None = None,
+    names: Mapping[str, Names] | None = None,
     on_progress: OnProgress,
 ) -> TrainedModel:
     """Fit a model to a data set.
@@ -96,7 +97,9 @@ def train(
     on_progress("Fitting", 1, 1)
     on_progress("Describing", 0, 1)
     labels = aligned.fit.partition.assign(vectors)
-    model = _build_model(dataset, columns, vectors, aligned, labels=labels, names=_names(aligned, previous, names))
+    model = _build_model(
+        dataset, columns, vectors, aligned, labels=labels, names=_names(aligned, previous, names or {})
+    )
     findings = examine(
         dataset,
         columns,
@@ -137,11 +140,9 @@ def train(
     )
 
 
-def _names(
-    aligned: Aligned, previous: Previous | None, names: Mapping[str, Mapping[int, str]] | None
-) -> dict[int, str]:
+def _names(aligned: Aligned, previous: Previous | None, names: Mapping[str, Names]) -> dict[int, str]:
     """Return the names that segments have already: people's own first, then those of the previous version."""
-    given = (names or {}).get(aligned.lineage.family, {})
+    given = names.get(aligned.lineage.family, {})
     kept = {} if previous is None else {one.id: one.name for one in previous.model.segments}
     taken = {name for number, name in given.items() if number in aligned.ids}
     return {
@@ -178,9 +179,7 @@ def _build_model(
         mean=partition.mean,
         scale=partition.scale,
         centroids=tuple(partition.centroids),
-        segments=describe_segments(
-            columns, partition=partition, labels=labels, ids=aligned.ids, names=names
-        ),
+        segments=describe_segments(columns, partition=partition, labels=labels, ids=aligned.ids, names=names),
         income_median=dataset.report.income_median,
         border_ratio=BORDER_RATIO,
         golden=_golden(vectors, partition, ids=aligned.ids),
