@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -21,6 +22,11 @@ FORMAT_VERSION: Final = 1
 
 MAX_CLUSTERS: Final = 1000
 
+MAX_ID: Final = 999_999_999
+"""Ids are never used again, so those of an old family of models go beyond its number of clusters."""
+
+MAX_NAME_CHARACTERS: Final = 80
+
 _STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_VALUE, le=MAX_VALUE)]
@@ -34,9 +40,9 @@ class Segment:
 
     __pydantic_config__ = _STRICT
 
-    id: Annotated[int, Field(ge=0, lt=MAX_CLUSTERS)]
-    """The cluster's number, which is what an invocation answers."""
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    id: Annotated[int, Field(ge=0, le=MAX_ID)]
+    """What an invocation answers; it goes on meaning the same people in later versions."""
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
     size: Annotated[int, Field(ge=0)]
     """Customers of the training data in it."""
     share: Annotated[float, Field(ge=0, le=1)]
@@ -48,12 +54,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Golden:
-    """Hold records with the clusters they were given at training: the self-test."""
+    """Hold records with the segments they were given at training: the self-test."""
 
     __pydantic_config__ = _STRICT
 
     records: tuple[tuple[NotNegative, NotNegative], ...]
     clusters: tuple[int, ...]
+    """Ids of segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +68,14 @@ class Evidence:
     """Hold how surely each record belongs to its cluster; every array has the shape (n_samples,)."""
 
     clusters: npt.NDArray[np.int32]
+    """Ids of segments."""
+    positions: npt.NDArray[np.int32]
+    """Where the segments stand in the model's."""
     distances: npt.NDArray[np.float64]
     """To the own centroid, in scaled space."""
     second_clusters: npt.NDArray[np.int32]
+    """Ids of segments; -1 in a model with one cluster."""
+    second_positions: npt.NDArray[np.int32]
     """-1 in a model with one cluster."""
     second_distances: npt.NDArray[np.float64]
     """Infinite in a model with one cluster."""
@@ -83,8 +95,9 @@ class SegmentModel:
     mean: tuple[Finite, Finite]
     scale: tuple[Positive, Positive]
     centroids: Annotated[tuple[tuple[Finite, Finite], ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
-    """In scaled space, one a cluster, in the order of their ids."""
+    """In scaled space, one a segment, in the order of their ids."""
     segments: tuple[Segment, ...]
+    """With ascending ids, not always 0 to k - 1."""
     income_median: NotNegative
     """Stands in for a missing Income when a file is scored."""
     border_ratio: Annotated[float, Field(ge=1, le=MAX_VALUE)]
@@ -100,18 +113,38 @@ class SegmentModel:
         return Partition(transform=self.transform, mean=self.mean, scale=self.scale, centroids=self.centroids)
 
     @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """Return the segments' ids, ascending."""
+        return tuple(segment.id for segment in self.segments)
+
+    @cached_property
+    def id_texts(self) -> tuple[str, ...]:
+        """Return the ids as they stand in an answer."""
+        return tuple(str(number) for number in self.ids)
+
+    @cached_property
+    def _id_array(self) -> npt.NDArray[np.int32] | None:
+        """Return the ids for looking up, None where each is its own position."""
+        return None if self.ids == tuple(range(len(self.ids))) else np.array(self.ids, dtype=np.int32)
+
+    @cached_property
     def digest(self) -> str:
         """Return the sha256 of `to_json`: equal for the same records and hyperparameters."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
     def is_healthy(self) -> bool:
-        """Tell whether every centroid and every golden record is given the cluster it must have."""
+        """Tell whether every golden record is given the segment it must have."""
         records = np.array(self.golden.records, dtype=np.float64).reshape(-1, 2)
-        return (
-            tuple(self.partition.assign(records).tolist()) == self.golden.clusters
-            and tuple(self.partition.assign_one(*record) for record in self.golden.records)
-            == self.golden.clusters
-        )
+        one_by_one = tuple(self.ids[self.partition.assign_one(*record)] for record in self.golden.records)
+        return tuple(self.label(records).tolist()) == self.golden.clusters == one_by_one
+
+    def label(self, vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+        """Return the id of the segment of each record, shape (n_samples,): what an invocation answers.
+
+        Args:
+            vectors: Unscaled, valid features, shape (n_samples, 2), in FEATURE_NAMES order.
+        """
+        return self._to_ids(self.partition.assign(vectors))
 
     def explain(self, vectors: npt.NDArray[np.float64]) -> Evidence:
         """Return how surely each record belongs to its cluster.
@@ -120,29 +153,34 @@ class SegmentModel:
             vectors: Unscaled, valid features, shape (n_samples, 2), in FEATURE_NAMES order.
         """
         rows = np.arange(len(vectors))
-        clusters = self.partition.assign(vectors)
+        positions = self.partition.assign(vectors)
         all_distances = self.partition.distances(vectors)
-        distances = all_distances[rows, clusters]
+        distances = all_distances[rows, positions]
         if len(self.centroids) == 1:
             seconds = np.full(len(vectors), -1, dtype=np.int32)
             second_distances = np.full(len(vectors), np.inf)
             confidences = np.ones(len(vectors))
         else:
-            all_distances[rows, clusters] = np.inf
+            all_distances[rows, positions] = np.inf
             seconds = all_distances.argmin(axis=1).astype(np.int32)
             second_distances = all_distances[rows, seconds]
             both = distances + second_distances
             confidences = np.divide(second_distances, both, out=np.full(len(both), 0.5), where=both > 0)
         limits = np.array([segment.outlier_distance for segment in self.segments])
         return Evidence(
-            clusters=clusters,
+            clusters=self._to_ids(positions),
+            positions=positions,
             distances=distances,
-            second_clusters=seconds,
+            second_clusters=seconds if len(self.centroids) == 1 else self._to_ids(seconds),
+            second_positions=seconds,
             second_distances=second_distances,
             confidences=confidences,
-            is_outlier=distances > limits[clusters],
+            is_outlier=distances > limits[positions],
             is_border=second_distances < self.border_ratio * distances,
         )
+
+    def _to_ids(self, positions: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        return positions if self._id_array is None else self._id_array[positions]
 
     def to_json(self) -> bytes:
         """Return `model.json`: the same bytes for the same model, without clock or host."""
@@ -173,9 +211,10 @@ class SegmentModel:
 
     def _check_consistency(self) -> None:
         """Raise CorruptArtifactError where the parts do not fit together."""
-        k = len(self.centroids)
-        if tuple(segment.id for segment in self.segments) != tuple(range(k)):
-            raise CorruptArtifactError(f"model.json: segments must have the ids 0 to {k - 1}, in order")
+        if len(self.segments) != len(self.centroids):
+            raise CorruptArtifactError("model.json: segments and centroids differ in number")
+        if any(low >= high for low, high in pairwise(self.ids)):
+            raise CorruptArtifactError("model.json: segments must have ascending ids")
         if len(self.golden.records) != len(self.golden.clusters):
             raise CorruptArtifactError("model.json: golden records and clusters differ in number")
 

@@ -1,7 +1,7 @@
 """Assign records to centroids with one arithmetic, whatever the path.
 
 `z = (x - mean) / scale`, squared distance `(z1 - c1)**2 + (z2 - c2)**2`, elementwise in float64: no BLAS,
-no fused multiply-add, and the lowest id wins a tie. IEEE 754 rounds each of these operations alike
+no fused multiply-add, and the first centroid wins a tie. IEEE 754 rounds each of these operations alike
 everywhere, so a record gets the same label to the last bit alone or in a batch, in pure Python or in numpy,
 on any machine.
 """
@@ -35,7 +35,7 @@ class Partition:
     mean: Pair
     scale: Pair
     centroids: Sequence[Pair]
-    """In scaled space, one a cluster, in the order of their ids."""
+    """In scaled space, one a segment, in the order of their ids: a label here is a position there."""
 
     def scale_one(self, age: float, spending_power: float) -> Pair:
         """Return one record in scaled space."""
@@ -54,7 +54,7 @@ class Partition:
         return (vectors[:, 0] - self.mean[0]) / self.scale[0], (transformed - self.mean[1]) / self.scale[1]
 
     def assign_one(self, age: float, spending_power: float) -> int:
-        """Return the id of the centroid nearest to one record."""
+        """Return the position of the centroid nearest to one record."""
         x, y = self.scale_one(age, spending_power)
         nearest, label = math.inf, 0
         for candidate, (cx, cy) in enumerate(self.centroids):
@@ -71,7 +71,7 @@ class Partition:
         return [math.sqrt((x - cx) * (x - cx) + (y - cy) * (y - cy)) for cx, cy in self.centroids]
 
     def assign(self, vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-        """Return the id of the nearest centroid for each record, shape (n_samples,).
+        """Return the position of the nearest centroid for each record, shape (n_samples,).
 
         Args:
             vectors: Unscaled, valid features, shape (n_samples, 2), in FEATURE_NAMES order.

@@ -3,17 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 
 from service.commands.output import console
-from service.commands.segments import segment_table
+from service.commands.segments import disagreement, segment_table, sweep_table
 from service.features import INCOME
+from service.training.alignment import Lineage, Method
 from service.training.dataset import DataReport
 from service.training.expression import fold_name
-from service.training.selection import Candidate
 from service.training.trainer import TrainedModel
+
+MAX_ASSOCIATIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +26,22 @@ class Run:
     artifact: Path
     rejects: Path | None
     """The rows that could not be used, None where all could."""
+    names: Path
+    """Where the segments can be renamed."""
     trained: TrainedModel
     report: DataReport
 
     def as_dict(self) -> dict[str, Any]:
         """Return the run for a program."""
+        findings = self.trained.findings.as_dict()
+        told = ("sweep", "choice", "structure", "tail", "explanation", "associations")
         return {
             "version": self.version,
             "path": str(self.artifact),
             "digest": self.trained.model.digest,
             "metrics": dict(self.trained.metrics),
-            "sweep": [asdict(candidate) for candidate in self.trained.candidates],
+            **{name: findings[name] for name in told},
+            "lineage": asdict(self.trained.lineage),
             "segments": [asdict(segment) for segment in self.trained.model.segments],
             "data": self.report.as_dict(),
             "rejects": str(self.rejects) if self.rejects else None,
@@ -43,14 +50,26 @@ class Run:
 
 
 def print_summary(run: Run) -> None:
-    """Print the data report, the segments, the warnings and where the model is."""
+    """Print the data report, the verdict, the segments, the warnings and where the model is."""
     out = console()
-    trained = run.trained
+    trained, findings = run.trained, run.trained.findings
     _print_data(out, run.report, run.rejects)
-    if trained.candidates:
-        _print_sweep(out, trained.candidates, chosen=len(trained.model.centroids))
+    if findings.candidates:
+        out.print()
+        out.print(sweep_table(findings.candidates, choice=findings.choice))
+        out.print(disagreement(findings.choice), markup=False)
     out.print()
     out.print(segment_table(trained.model.segments))
+    out.print()
+    for segment in findings.segments:
+        rule = segment["rule"]
+        out.print(f"{segment['id']:>2}  {rule['text']} ({rule['precision']:.0%} of these)", markup=False)
+    out.print(f"    These rules give {findings.explanation.fidelity:.1%} of the customers their segment.\n")
+    out.print(f"Choice: {findings.choice.reason}.", markup=False)
+    out.print(f"Structure: {findings.structure.sentence}.", markup=False)
+    for association in findings.associations[:MAX_ASSOCIATIONS]:
+        out.print(f"Dropped column: {association.sentence}.", markup=False)
+    _print_lineage(out, trained.lineage)
     out.print()
     for warning in trained.warnings:
         out.print(f"Warning: {warning}\n", markup=False)
@@ -58,6 +77,30 @@ def print_summary(run: Run) -> None:
     out.print(f"digest      {trained.model.digest[:12]}")
     out.print(f"model       {run.version}")
     out.print(f"artifact    {run.artifact}", markup=False)
+    out.print(f"names       {run.names}", markup=False)
+
+
+def _print_lineage(out: Console, lineage: Lineage) -> None:
+    """Say whether the segments are those of the version before."""
+    if lineage.previous is None:
+        return
+    ways = {
+        Method.WARM_START: "the segments are those of",
+        Method.MATCHED: "the segments moved; the ids are matched to",
+        Method.COLD: "the segments are not those of",
+    }
+    parts = [
+        f"{ways[lineage.method]} {lineage.previous}",
+        f"{lineage.kept_share or 0:.1%} of customers keep their id",
+    ]
+    parts += [f"new: {_join(lineage.born)}"] if lineage.born else []
+    gone = [number for number in lineage.migration or {} if number not in lineage.mapping]
+    parts += [f"gone: {_join(gone)}"] if gone else []
+    out.print(f"Ids: {'; '.join(parts)}.", markup=False)
+
+
+def _join(numbers: Sequence[int]) -> str:
+    return ", ".join(str(number) for number in numbers)
 
 
 def _print_data(out: Console, report: DataReport, rejects: Path | None) -> None:
@@ -90,8 +133,3 @@ def _remarks(report: DataReport) -> list[str]:
 
 def _most_frequent(reasons: Mapping[str, int]) -> Sequence[tuple[str, int]]:
     return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))[:10]
-
-
-def _print_sweep(out: Console, candidates: Sequence[Candidate], *, chosen: int) -> None:
-    scores = ", ".join(f"{candidate.k}: {candidate.silhouette:.3f}" for candidate in candidates)
-    out.print(f"k={chosen} has the best silhouette ({scores})")

@@ -13,9 +13,13 @@ from service.transform import Transform
 if TYPE_CHECKING:
     from service.commands.summary import Run
     from service.settings import Settings
+    from service.training.alignment import Previous
     from service.training.hyperparameters import Hyperparameters
+    from service.training.names import Names
+    from service.training.trainer import TrainedModel
 
 REJECTS = "rejects.csv"
+NO_PREVIOUS = "none"
 
 
 def train(
@@ -37,6 +41,15 @@ def train(
         str | None, typer.Option("--id-column", help="Column that identifies a customer.", show_default=False)
     ] = None,
     decimal: DecimalOption = ".",
+    previous: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="Version to continue: its segments keep their ids and names. none starts anew. "
+            "Default: production, else none.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read customers, find segments and write a new model version."""
@@ -61,6 +74,7 @@ def train(
         mapping=parse_mapping(column_map or []),
         id_column=id_column,
         decimal=decimal,
+        previous=previous,
     )
     if as_json:
         print_json(run.as_dict())
@@ -90,6 +104,7 @@ def _train_files(
     mapping: Mapping[str, str],
     id_column: str | None,
     decimal: str,
+    previous: str | None,
 ) -> "Run":
     import tempfile
 
@@ -97,9 +112,13 @@ def _train_files(
     from service.commands.summary import Run
     from service.store import Store
     from service.training.dataset import read_dataset
+    from service.training.names import NAMES_FILE, read_names
     from service.training.trainer import train as fit
 
     target = Store(store)
+    before = _find_previous(previous, store=store)
+    names_path = store / NAMES_FILE
+    names = read_names(names_path)
     with progress_bar() as on_progress, tempfile.TemporaryDirectory() as folder:
         rejects = Path(folder) / REJECTS
         try:
@@ -113,17 +132,41 @@ def _train_files(
             )
         except DatasetError as exc:
             raise _keep_rejects(exc, rejects=rejects, store=store) from exc
-        trained = fit(dataset, hyperparameters, on_progress=on_progress)
+        trained = fit(dataset, hyperparameters, previous=before, names=names, on_progress=on_progress)
         beside = {REJECTS: rejects} if rejects.exists() else {}
         version = target.add(trained.files, provenance=trained.provenance, beside=beside)
     artifact = target.resolve(version)
+    _keep_names(trained, names=names, path=names_path)
     return Run(
         version=version,
         artifact=artifact,
         rejects=artifact.with_name(REJECTS) if beside else None,
+        names=names_path,
         trained=trained,
         report=dataset.report,
     )
+
+
+def _find_previous(wish: str | None, *, store: Path) -> "Previous | None":
+    """Return the version to continue: the one asked for, else the one in production."""
+    from service.artifact import read_artifact
+    from service.store import Store, find_artifact
+    from service.training.alignment import Previous
+
+    if wish is None:
+        wish = Store(store).production()
+    if wish is None or wish == NO_PREVIOUS:
+        return None
+    return Previous.of(read_artifact(find_artifact(wish, store=store)))
+
+
+def _keep_names(trained: "TrainedModel", *, names: "Mapping[str, Names]", path: Path) -> None:
+    """Add the segments to the file where people may rename them."""
+    from service.training.names import write_names
+
+    family = trained.lineage.family
+    present = {segment.id: segment.name for segment in trained.model.segments}
+    write_names(path, {**names, family: {**names.get(family, {}), **present}})
 
 
 def _keep_rejects(error: DatasetError, *, rejects: Path, store: Path) -> DatasetError:

@@ -25,10 +25,10 @@ def encode_labels(labels: npt.NDArray[np.int32], *, bad: frozenset[int], media: 
     """Return the labels, with a placeholder for each bad record.
 
     Args:
-        labels: One a record, shape (n_samples,).
+        labels: A segment's id for each record, shape (n_samples,).
         bad: Positions of the bad records.
         media: Format of the answer.
-        k: Number of clusters.
+        k: All labels are below it.
     """
     if media is Media.NPY:
         return _npy(labels, bad)
@@ -79,11 +79,12 @@ def describe_records(vectors: npt.NDArray[np.float64], *, model: SegmentModel) -
 
 def _describe_block(vectors: npt.NDArray[np.float64], model: SegmentModel) -> Iterator[dict[str, Any]]:
     names = [segment.name for segment in model.segments]
+    numbers = [float(number) for number in model.ids]
     evidence = model.explain(vectors)
-    for cluster, distance, second, second_distance, confidence, is_outlier, is_border in zip(
-        evidence.clusters.tolist(),
+    for position, distance, second, second_distance, confidence, is_outlier, is_border in zip(
+        evidence.positions.tolist(),
         evidence.distances.tolist(),
-        evidence.second_clusters.tolist(),
+        evidence.second_positions.tolist(),
         evidence.second_distances.tolist(),
         evidence.confidences.tolist(),
         evidence.is_outlier.tolist(),
@@ -91,14 +92,14 @@ def _describe_block(vectors: npt.NDArray[np.float64], model: SegmentModel) -> It
         strict=True,
     ):
         yield {
-            "closest_cluster": float(cluster),
+            "closest_cluster": numbers[position],
             "distance_to_cluster": distance,
-            "segment": names[cluster],
+            "segment": names[position],
             "confidence": confidence,
             "second": None
             if second < 0
             else {
-                "closest_cluster": float(second),
+                "closest_cluster": numbers[second],
                 "distance_to_cluster": second_distance,
                 "segment": names[second],
             },

@@ -130,8 +130,8 @@ def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
     if plan.has_detail:
         text = encode_details(payload.vectors, bad=payload.bad, media=plan.media, model=model.model)
     else:
-        labels = model.model.partition.assign(payload.vectors)
-        text = encode_labels(labels, bad=payload.bad, media=plan.media, k=len(model.model.centroids))
+        labels = model.model.label(payload.vectors)
+        text = encode_labels(labels, bad=payload.bad, media=plan.media, k=model.model.ids[-1] + 1)
     return Invocation(200, text, plan.content_type, plan.headers)
 
 
@@ -163,6 +163,7 @@ def _answer_few(body: bytes, model: ServedModel) -> bytes | None:
     try:
         records = orjson.loads(body)
         assign_one = model.model.partition.assign_one
+        texts = model.model.id_texts
         labels = []
         for age, power in records:
             # bool is an int, but not a number that anyone means.
@@ -170,7 +171,7 @@ def _answer_few(body: bytes, model: ServedModel) -> bytes | None:
                 return None
             if not (0.0 <= age <= MAX_VALUE and 0.0 <= power <= MAX_VALUE):
                 return None
-            labels.append(str(assign_one(float(age), float(power))))
+            labels.append(texts[assign_one(float(age), float(power))])
     except (ValueError, TypeError):
         return None
     return f"[{', '.join(labels)}]".encode() if type(records) is list else None

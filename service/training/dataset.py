@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from service.errors import ConfigurationError, DatasetError
+from service.training.attributes import Attribute, AttributeTally
 from service.training.customers import ColumnMap, CustomerBatch, CustomerReader, locate_columns
 from service.training.expression import fold_name
 from service.training.rejects import Reject, RejectsFile
@@ -61,12 +62,15 @@ class Dataset:
     purchases: npt.NDArray[np.float64]
     is_income_imputed: npt.NDArray[np.bool_]
     report: DataReport
+    attributes: tuple[Attribute, ...] = ()
+    """Columns that are no input and sort customers into a few kinds."""
 
 
 @dataclass(slots=True)
 class _Tally:
     """Gather what the batches give."""
 
+    attributes: AttributeTally
     ages: list[npt.NDArray[np.float64]] = field(default_factory=list)
     incomes: list[npt.NDArray[np.float64]] = field(default_factory=list)
     purchases: list[npt.NDArray[np.float64]] = field(default_factory=list)
@@ -74,9 +78,10 @@ class _Tally:
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By reason and column."""
 
-    def add(self, batch: CustomerBatch, *, id_position: int | None) -> None:
+    def add(self, batch: CustomerBatch, *, positions: Mapping[str, int], id_position: int | None) -> None:
         """Keep the usable rows of a batch and count the others."""
         is_usable = batch.is_usable
+        self.attributes.add(batch.table, positions=positions, is_usable=is_usable)
         self.ages.append(batch.ages[is_usable])
         self.incomes.append(batch.incomes[is_usable])
         self.purchases.append(batch.purchases[is_usable])
@@ -124,13 +129,14 @@ def read_dataset(
     readers = [CustomerReader(path, columns=column_map) for path in paths]
     id_positions = [_find_id(reader, id_column=id_column) for reader in readers]
     total = sum(reader.file.size_bytes for reader in readers)
-    tally = _Tally()
+    tally = _Tally(AttributeTally(_list_ignored(readers, id_column=id_column)))
     done = 0
     columns = {str(reader.file.path): reader.file.columns for reader in readers}
     with RejectsFile(rejects_path, columns=columns) as rejects:
         for reader, id_position in zip(readers, id_positions, strict=True):
+            positions = locate_columns(reader.file.columns, name=str(reader.file.path))
             for batch in reader.batches():
-                tally.add(batch, id_position=id_position)
+                tally.add(batch, positions=positions, id_position=id_position)
                 _reject(reader, batch, rejects=rejects, tally=tally)
                 on_progress(done + reader.file.done_bytes, total)
             _reject(reader, None, rejects=rejects, tally=tally)
@@ -171,7 +177,7 @@ def _finish(
         columns=_list_sources(readers),
         ignored_columns=_list_ignored(readers, id_column=id_column),
     )
-    return Dataset(ages, incomes, purchases, is_imputed, report)
+    return Dataset(ages, incomes, purchases, is_imputed, report, tally.attributes.attributes())
 
 
 def _find_id(reader: CustomerReader, *, id_column: str | None) -> int | None:

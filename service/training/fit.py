@@ -1,5 +1,6 @@
 """Fit the Pipeline(StandardScaler, KMeans) so that the same records give the same numbers anywhere."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,8 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from service.errors import TrainingError
 from service.features import AGE, SPENDING_POWER
-from service.partition import Partition
-from service.transform import Transform, transform_all
+from service.partition import Pair, Partition
+from service.transform import Transform, transform_all, transform_one
 
 N_INIT: Final = 10
 """Starts of KMeans; the best one counts."""
@@ -32,7 +33,14 @@ class Fit:
     inertia: float
 
 
-def fit_pipeline(vectors: npt.NDArray[np.float64], *, k: int, transform: Transform, seed: int) -> Fit:
+def fit_pipeline(
+    vectors: npt.NDArray[np.float64],
+    *,
+    k: int,
+    transform: Transform,
+    seed: int,
+    start: Sequence[Pair] | None = None,
+) -> Fit:
     """Fit k clusters, numbered by Spending_Power and then Age of their centroids.
 
     Args:
@@ -40,23 +48,44 @@ def fit_pipeline(vectors: npt.NDArray[np.float64], *, k: int, transform: Transfo
         k: Number of clusters, at most the number of distinct records.
         transform: Applied to Spending_Power before scaling.
         seed: Of the random starts.
+        start: k centroids in the user's units to start from, once, instead of at random; their order is kept.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
     check_enough_records(vectors, k=k)
     transformed = np.column_stack([vectors[:, 0], transform_all(vectors[:, 1], transform)])
-    pipeline = Pipeline(
-        [
-            ("scale", StandardScaler()),
-            ("kmeans", KMeans(n_clusters=k, n_init=N_INIT, random_state=seed)),
-        ]
-    )
+    scaler = StandardScaler().fit(transformed)
+    if start is None:
+        kmeans = KMeans(n_clusters=k, n_init=N_INIT, random_state=seed)
+    else:
+        first = np.array([(age, transform_one(power, transform)) for age, power in start])
+        kmeans = KMeans(n_clusters=k, n_init=1, init=scaler.transform(first), random_state=seed)
+    pipeline = Pipeline([("scale", scaler), ("kmeans", kmeans)])
     # Threads wait for each other longer than they compute (findings: 13 ms with one, 898 ms with two),
     # and with more than one the last bits move.
     with threadpool_limits(limits=1):
         pipeline.fit(transformed)
-    _publish(pipeline)
+    _publish(pipeline, is_ordered=start is not None)
+    if transform is Transform.LOG1P:
+        pipeline.steps.insert(0, ("log1p", _log1p_step(vectors[:1])))
+    return _read(pipeline, transform=transform)
+
+
+def reorder(fit: Fit, order: Sequence[int]) -> Fit:
+    """Return the fit with its clusters in another order, in the pipeline too.
+
+    Args:
+        fit: Is not used any more afterwards.
+        order: The present position of each cluster.
+    """
+    kmeans = fit.pipeline["kmeans"]
+    kmeans.cluster_centers_ = np.ascontiguousarray(kmeans.cluster_centers_[list(order)])
+    return _read(fit.pipeline, transform=fit.partition.transform)
+
+
+def _read(pipeline: Pipeline, *, transform: Transform) -> Fit:
+    """Return a fitted pipeline with its numbers in plain form."""
     scaler, kmeans = pipeline["scale"], pipeline["kmeans"]
     partition = Partition(
         transform=transform,
@@ -64,8 +93,6 @@ def fit_pipeline(vectors: npt.NDArray[np.float64], *, k: int, transform: Transfo
         scale=tuple(scaler.scale_.tolist()),
         centroids=tuple((x, y) for x, y in kmeans.cluster_centers_.tolist()),
     )
-    if transform is Transform.LOG1P:
-        pipeline.steps.insert(0, ("log1p", _log1p_step(vectors[:1])))
     return Fit(pipeline=pipeline, partition=partition, inertia=round_significant(kmeans.inertia_))
 
 
@@ -89,8 +116,8 @@ def round_significant(value: float) -> float:
     return float(f"{value:.{SIGNIFICANT_DIGITS - 1}e}")
 
 
-def _publish(pipeline: Pipeline) -> None:
-    """Round and order what was fitted, in the pipeline itself, so that pipeline and model agree."""
+def _publish(pipeline: Pipeline, *, is_ordered: bool) -> None:
+    """Round what was fitted, and order it unless it is, in the pipeline itself, so that the model agrees."""
     scaler, kmeans = pipeline["scale"], pipeline["kmeans"]
     rounded = np.vectorize(round_significant, otypes=[np.float64])
     scaler.mean_, scaler.scale_, scaler.var_ = (
@@ -99,7 +126,7 @@ def _publish(pipeline: Pipeline) -> None:
         rounded(scaler.var_),
     )
     centroids = rounded(kmeans.cluster_centers_)
-    order = np.lexsort((centroids[:, 0], centroids[:, 1]))
+    order = np.arange(len(centroids)) if is_ordered else np.lexsort((centroids[:, 0], centroids[:, 1]))
     kmeans.cluster_centers_ = np.ascontiguousarray(centroids[order])
     # One integer a training record otherwise: size, and a leak of who is where.
     kmeans.labels_ = np.empty(0, dtype=np.int32)

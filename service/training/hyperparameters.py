@@ -35,6 +35,8 @@ class JobHyperparameters:
     id_column: str | None = None
     decimal: str = "."
     channel: str = "train"
+    previous: str | None = None
+    """Channel of the version to continue, or none; by default `previous` or `model`, where there is one."""
 
 
 def parse_k(value: object) -> int | None:
@@ -62,7 +64,7 @@ def read_hyperparameters(path: Path) -> JobHyperparameters:
         for name, value in _load(path).items()
         if not name.startswith(_IGNORED) and value is not None
     }
-    known = {"k", "n_clusters", "transform", "seed", "map", "id_column", "decimal", "channel"}
+    known = {"k", "n_clusters", "transform", "seed", "map", "id_column", "decimal", "channel", "previous"}
     unknown = sorted(given.keys() - known)
     if unknown:
         raise ConfigurationError(
@@ -78,6 +80,7 @@ def read_hyperparameters(path: Path) -> JobHyperparameters:
         id_column=str(given["id_column"]) if "id_column" in given else None,
         decimal=str(given.get("decimal", ".")),
         channel=str(given.get("channel", "train")),
+        previous=str(given["previous"]) if "previous" in given else None,
     )
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from service.artifact import TRAINING, seal
+from service.artifact import ARCHIVE, MANIFEST, TRAINING, read_artifact, seal
 from service.errors import ConfigurationError, DatasetError, ServiceError
+from service.training.alignment import Previous
 from service.training.dataset import Dataset, read_dataset
 from service.training.hyperparameters import JobHyperparameters, read_hyperparameters
 from service.training.trainer import TrainedModel, train
@@ -21,6 +22,10 @@ FAILURE_CHARACTERS: Final = 1024
 """C80: what becomes FailureReason. Source: SageMaker API, FailureReason."""
 
 STOPPED: Final = 128 + signal.SIGTERM
+PREVIOUS_CHANNELS: Final = ("previous", "model")
+"""Where the version to continue may be: our own name, and that of SageMaker's incremental training."""
+
+NO_PREVIOUS: Final = "none"
 _SKIPPED: Final = (".", "_")
 """Files of these beginnings are not data: .crc, _SUCCESS, _metadata."""
 
@@ -74,6 +79,7 @@ def _run(folders: JobFolders) -> None:
         return
     hyperparameters = read_hyperparameters(folders.config / "hyperparameters.json")
     files = find_files(folders, channel=hyperparameters.channel)
+    previous = find_previous(folders, channel=hyperparameters.previous)
     output_data = Path(os.environ.get("SM_OUTPUT_DATA_DIR") or folders.output / "data")
     _logger.info("Training begins files=%d channel=%s", len(files), hyperparameters.channel)
     dataset = read_dataset(
@@ -83,7 +89,7 @@ def _run(folders: JobFolders) -> None:
         decimal=hyperparameters.decimal,
         rejects_path=output_data / "rejects.csv",
     )
-    trained = train(dataset, hyperparameters.fit, on_progress=_log_progress)
+    trained = train(dataset, hyperparameters.fit, previous=previous, on_progress=_log_progress)
     version = _write_model(trained, folders.model)
     output_data.mkdir(parents=True, exist_ok=True)
     (output_data / TRAINING).write_bytes(trained.files[TRAINING])
@@ -103,7 +109,8 @@ def find_files(folders: JobFolders, *, channel: str) -> list[Path]:
             f"the channel {channel!r} comes in Pipe mode, which is not supported: use File or FastFile mode"
         )
     root = Path(os.environ.get(f"SM_CHANNEL_{channel.upper()}") or folders.data / channel)
-    channels = sorted(path.name for path in folders.data.iterdir()) if folders.data.is_dir() else []
+    found = sorted(path.name for path in folders.data.iterdir()) if folders.data.is_dir() else []
+    channels = [name for name in found if name not in PREVIOUS_CHANNELS]
     if not root.is_dir() and len(channels) == 1 and channel == "train":
         root = folders.data / channels[0]
     if not root.is_dir():
@@ -117,6 +124,35 @@ def find_files(folders: JobFolders, *, channel: str) -> list[Path]:
     if not files:
         raise DatasetError(f"the channel {root} holds no file")
     return files
+
+
+def find_previous(folders: JobFolders, *, channel: str | None) -> Previous | None:
+    """Return the version that a channel holds, as model.tar.gz or unpacked; None where there is none.
+
+    Args:
+        folders: Of the job.
+        channel: Its name, or "none"; None looks into PREVIOUS_CHANNELS.
+
+    Raises:
+        DatasetError: The channel that was named is not there, or holds no version or several.
+        ArtifactError: The version cannot be used.
+    """
+    if channel == NO_PREVIOUS:
+        return None
+    wanted = PREVIOUS_CHANNELS if channel is None else (channel,)
+    root = next((folders.data / name for name in wanted if (folders.data / name).is_dir()), None)
+    if root is None:
+        if channel is not None:
+            raise DatasetError(
+                f"there is no channel {channel[:80]!r} in {folders.data} for previous={channel[:80]}"
+            )
+        return None
+    found = [root] if (root / MANIFEST).is_file() else sorted(root.rglob(ARCHIVE))
+    if len(found) != 1:
+        raise DatasetError(f"the channel {root} should hold one {ARCHIVE}, but it holds {len(found)}")
+    previous = Previous.of(read_artifact(found[0]))
+    _logger.info("Training continues version=%s", previous.version)
+    return previous
 
 
 def _is_first_host(config: Path) -> bool:
@@ -156,17 +192,20 @@ def _report(
     """Log the outcome, and each metric once on a line that SageMaker's regexes find (C83)."""
     for name, value in trained.metrics.items():
         print(f"{name}={value};", flush=True)  # noqa: T201  # stdout is what SageMaker scrapes
+    _logger.info("Choice: %s", trained.findings.choice.reason)
+    _logger.info("Structure: %s", trained.findings.structure.sentence)
     for warning in trained.warnings:
         _logger.warning("%s", warning)
     report: Mapping[str, Any] = dataset.report.as_dict()
     _logger.info(
-        "Training ended version=%s digest=%s k=%s used=%d rejected=%d transform=%s",
+        "Training ended version=%s digest=%s k=%s used=%d rejected=%d transform=%s ids=%s",
         version,
         trained.model.digest,
         len(trained.model.centroids),
         report["used"],
         report["rejected"],
         hyperparameters.fit.transform,
+        trained.lineage.method,
     )
 
 

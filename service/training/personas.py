@@ -1,6 +1,6 @@
 """Describe clusters as segments: size, share, means in the user's units, and a name in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -31,27 +31,36 @@ def describe_segments(
     *,
     partition: Partition,
     labels: npt.NDArray[np.int32],
+    ids: Sequence[int],
+    names: Mapping[int, str],
 ) -> tuple[Segment, ...]:
     """Return one segment a cluster, in the order of their ids.
 
     Args:
         columns: Age, Income, Purchases and Spending_Power of the training records, each (n_samples,).
         partition: The fitted clusters.
-        labels: Cluster of each record, shape (n_samples,).
+        labels: Position of each record's cluster, shape (n_samples,).
+        ids: Of the clusters, ascending.
+        names: Names that segments have already, by id; they differ.
     """
     vectors = np.column_stack([columns[AGE], columns[SPENDING_POWER]])
     x, y = partition.scale_all(vectors)
     typical = _median(columns[SPENDING_POWER])
+    taken = {names[number] for number in ids if number in names}
     segments: list[Segment] = []
-    for label, (cx, cy) in enumerate(partition.centroids):
+    for label, (number, (cx, cy)) in enumerate(zip(ids, partition.centroids, strict=True)):
         chosen = labels == label
         profile = {name: _mean(columns[name][chosen]) for name in (AGE, INCOME, PURCHASES, SPENDING_POWER)}
         distances = np.sqrt((x[chosen] - cx) ** 2 + (y[chosen] - cy) ** 2)
-        name = _name(profile[AGE], spending_power=_median(vectors[chosen, 1]), typical=typical)
+        name = names.get(number)
+        if name is None:
+            name = _name(profile[AGE], spending_power=_median(vectors[chosen, 1]), typical=typical)
+            name = _unique(name, profile, taken=taken)
+            taken.add(name)
         segments.append(
             Segment(
-                id=label,
-                name=_unique(name, profile, taken={segment.name for segment in segments}),
+                id=number,
+                name=name,
                 size=len(distances),
                 share=round_significant(len(distances) / len(labels)),
                 profile=profile,

@@ -88,12 +88,12 @@ def score_file(
     unusable = 0
     with _appearing(target) as partial, _open_writer(partial, target, reader, names) as writer:
         for batch in reader.batches():
-            columns, clusters = _score(batch, model=model, version=version)
+            columns, positions = _score(batch, model=model, version=version)
             table = batch.table
             for name, column in zip(names, columns, strict=True):
                 table = table.append_column(name, column)
             writer.write(table)
-            sizes += np.bincount(clusters, minlength=len(sizes))
+            sizes += np.bincount(positions, minlength=len(sizes))
             unusable += int((~batch.is_usable).sum())
             on_progress(reader.file.done_bytes, reader.file.size_bytes)
     report = reader.report
@@ -111,7 +111,7 @@ def score_file(
 def _score(
     batch: CustomerBatch, *, model: SegmentModel, version: str
 ) -> tuple[list[pa.Array], npt.NDArray[np.int32]]:
-    """Return the six columns of a batch, and the clusters of its usable rows."""
+    """Return the six columns of a batch, and where the segments of its usable rows stand in the model."""
     usable = batch.is_usable
     is_imputed = usable & np.isnan(batch.incomes)
     incomes = np.where(is_imputed, model.income_median, batch.incomes)[usable]
@@ -124,13 +124,13 @@ def _score(
     notes[is_imputed & (batch.purchases == 0)] = f"{_IMPUTED}; {_NO_PURCHASE}"
     columns = [
         _spread(evidence.clusters, usable, pa.int32()),
-        _spread(segment_names[evidence.clusters], usable, pa.string()),
+        _spread(segment_names[evidence.positions], usable, pa.string()),
         _spread(evidence.confidences.round(4), usable, pa.float64()),
         _spread(evidence.is_outlier, usable, pa.bool_()),
         _spread(np.full(int(usable.sum()), version, dtype=np.object_), usable, pa.string()),
         pa.array(notes, type=pa.string()),
     ]
-    return columns, evidence.clusters
+    return columns, evidence.positions
 
 
 def _spread(values: npt.NDArray[Any], usable: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:

@@ -18,20 +18,20 @@ from service.artifact import MODEL, PIPELINE, TRAINING, Provenance
 from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POWER, spending_powers
 from service.model import Golden, SegmentModel
 from service.partition import Partition
+from service.training.alignment import Aligned, Lineage, Previous, fit_aligned
+from service.training.candidates import CANDIDATES, sweep
 from service.training.dataset import Dataset
-from service.training.fit import N_INIT, Fit, fit_pipeline, round_significant
+from service.training.findings import Findings, examine
+from service.training.fit import N_INIT, check_enough_records
 from service.training.hyperparameters import Hyperparameters
+from service.training.names import Names
 from service.training.personas import describe_segments
-from service.training.selection import Candidate, choose, silhouette, sweep
-from service.transform import Transform
+from service.training.selection import choose
 
 BORDER_RATIO: Final = 1.25
 """A second centroid less than this many times as far as the first makes a border case (about 1 in 8)."""
 
 GOLDEN_RECORDS: Final = 32
-HEAVY_TAIL_SHARE: Final = 0.05
-HEAVY_TAIL_VARIANCE: Final = 0.5
-"""The tail is heavy when the top 5 % of records hold more than half of the variance of Spending_Power."""
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "skops", "pyarrow")
 
@@ -47,94 +47,146 @@ class TrainedModel:
     files: Mapping[str, bytes]
     provenance: Provenance
     metrics: Mapping[str, float]
-    candidates: Sequence[Candidate]
+    findings: Findings
+    lineage: Lineage
     warnings: Sequence[str] = field(default=())
 
 
-def train(dataset: Dataset, hyperparameters: Hyperparameters, *, on_progress: OnProgress) -> TrainedModel:
+def train(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    *,
+    previous: Previous | None = None,
+    names: Mapping[str, Names] | None = None,
+    on_progress: OnProgress,
+) -> TrainedModel:
     """Fit a model to a data set.
 
-    The result depends on the records and hyperparameters alone, not on the order of the records.
+    The result depends on the records, the hyperparameters, the previous version and the names alone, not on
+    the order of the records.
+
+    Args:
+        dataset: The records.
+        hyperparameters: What the user decided about the fit.
+        previous: The version to continue: its segments keep their ids and names.
+        names: Names given by people, by family of models and segment id.
+        on_progress: Told of each stage.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
-    columns = _canonical_columns(dataset)
+    columns, order = _canonical_columns(dataset)
     vectors = np.column_stack([columns[name] for name in FEATURE_NAMES])
     transform, seed = hyperparameters.transform, hyperparameters.seed
-    candidates: list[Candidate] = []
-    k = hyperparameters.k
-    if k is None:
-        candidates = sweep(
-            vectors,
-            transform=transform,
-            seed=seed,
-            on_progress=lambda done, total: on_progress("Choosing k", done, total),
-        )
-        k = choose(candidates)
+    if hyperparameters.k is not None:
+        check_enough_records(vectors, k=hyperparameters.k)
+    candidates = sweep(
+        vectors,
+        transform=transform,
+        seed=seed,
+        ks=(*CANDIDATES, *([] if hyperparameters.k is None else [hyperparameters.k])),
+        on_progress=lambda done, total: on_progress("Choosing k", done, total),
+    )
+    choice = choose(
+        candidates,
+        given=hyperparameters.k,
+        previous=None if previous is None else len(previous.model.centroids),
+    )
     on_progress("Fitting", 0, 1)
-    fit = fit_pipeline(vectors, k=k, transform=transform, seed=seed)
+    aligned = fit_aligned(vectors, k=choice.k, transform=transform, seed=seed, previous=previous)
     on_progress("Fitting", 1, 1)
-    model = _build_model(dataset, columns, vectors, fit)
+    on_progress("Describing", 0, 1)
+    labels = aligned.fit.partition.assign(vectors)
+    model = _build_model(
+        dataset, columns, vectors, aligned, labels=labels, names=_names(aligned, previous, names or {})
+    )
+    findings = examine(
+        dataset,
+        columns,
+        labels=labels,
+        order=order,
+        model=model,
+        choice=choice,
+        candidates=candidates,
+        seed=seed,
+    )
+    on_progress("Describing", 1, 1)
     metrics = {
-        "inertia": fit.inertia,
-        "silhouette": silhouette(vectors, fit.partition, seed=seed),
-        "n_clusters": float(k),
+        "inertia": aligned.fit.inertia,
+        "silhouette": findings.silhouette,
+        "n_clusters": float(choice.k),
         "n_samples": float(len(vectors)),
-        "heavy_tail_variance": _tail_variance(columns[SPENDING_POWER]),
+        "heavy_tail_variance": findings.tail.variance,
     }
     document = {
         "hyperparameters": {**asdict(hyperparameters), "k": hyperparameters.k or "auto", "n_init": N_INIT},
         "metrics": metrics,
-        "sweep": [asdict(candidate) for candidate in candidates],
         "data": dataset.report.as_dict(),
+        "lineage": asdict(aligned.lineage),
+        **findings.as_dict(),
     }
     return TrainedModel(
         model=model,
         files={
             MODEL: model.to_json(),
-            PIPELINE: skops.io.dumps(fit.pipeline),
+            PIPELINE: skops.io.dumps(aligned.fit.pipeline),
             TRAINING: _json(document),
         },
         provenance=_provenance(columns),
         metrics=metrics,
-        candidates=candidates,
-        warnings=_warnings(metrics, transform),
+        findings=findings,
+        lineage=aligned.lineage,
+        warnings=findings.warnings,
     )
 
 
-def _canonical_columns(dataset: Dataset) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the columns with their records in an order that does not depend on the file's."""
+def _names(aligned: Aligned, previous: Previous | None, names: Mapping[str, Names]) -> dict[int, str]:
+    """Return the names that segments have already: people's own first, then those of the previous version."""
+    given = names.get(aligned.lineage.family, {})
+    kept = {} if previous is None else {one.id: one.name for one in previous.model.segments}
+    taken = {name for number, name in given.items() if number in aligned.ids}
+    return {
+        **{number: name for number, name in kept.items() if name not in taken},
+        **given,
+    }
+
+
+def _canonical_columns(dataset: Dataset) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.int64]]:
+    """Return the columns with their records in an order that does not depend on the file's, and the order."""
     powers = spending_powers(dataset.incomes, dataset.purchases)
     order = np.lexsort((dataset.purchases, dataset.incomes, powers, dataset.ages))
-    return {
+    columns = {
         AGE: dataset.ages[order],
         INCOME: dataset.incomes[order],
         PURCHASES: dataset.purchases[order],
         SPENDING_POWER: powers[order],
     }
+    return columns, order
 
 
 def _build_model(
     dataset: Dataset,
     columns: Mapping[str, npt.NDArray[np.float64]],
     vectors: npt.NDArray[np.float64],
-    fit: Fit,
+    aligned: Aligned,
+    *,
+    labels: npt.NDArray[np.int32],
+    names: Mapping[int, str],
 ) -> SegmentModel:
-    labels = fit.partition.assign(vectors)
+    partition = aligned.fit.partition
     return SegmentModel(
-        transform=fit.partition.transform,
-        mean=fit.partition.mean,
-        scale=fit.partition.scale,
-        centroids=tuple(fit.partition.centroids),
-        segments=describe_segments(columns, partition=fit.partition, labels=labels),
+        transform=partition.transform,
+        mean=partition.mean,
+        scale=partition.scale,
+        centroids=tuple(partition.centroids),
+        segments=describe_segments(columns, partition=partition, labels=labels, ids=aligned.ids, names=names),
         income_median=dataset.report.income_median,
         border_ratio=BORDER_RATIO,
-        golden=_golden(vectors, fit.partition),
+        golden=_golden(vectors, partition, ids=aligned.ids),
     )
 
 
-def _golden(vectors: npt.NDArray[np.float64], partition: Partition) -> Golden:
+def _golden(vectors: npt.NDArray[np.float64], partition: Partition, *, ids: Sequence[int]) -> Golden:
     """Spread made-up records over the range of the data: no real customer goes into the model."""
     steps = (np.arange(GOLDEN_RECORDS) + 0.5) / GOLDEN_RECORDS
     shuffled = steps[np.arange(GOLDEN_RECORDS) * 13 % GOLDEN_RECORDS]
@@ -146,26 +198,7 @@ def _golden(vectors: npt.NDArray[np.float64], partition: Partition) -> Golden:
             strict=True,
         )
     )
-    return Golden(records=records, clusters=tuple(partition.assign_one(*record) for record in records))
-
-
-def _tail_variance(powers: npt.NDArray[np.float64]) -> float:
-    """Return the share of the variance of Spending_Power that the top 5 % of records hold."""
-    squares = (powers - powers.mean()) ** 2
-    total = float(squares.sum())
-    top = np.argsort(powers, kind="stable")[len(powers) - max(1, int(len(powers) * HEAVY_TAIL_SHARE)) :]
-    return round_significant(float(squares[top].sum()) / total) if total else 0.0
-
-
-def _warnings(metrics: Mapping[str, float], transform: Transform) -> list[str]:
-    variance = metrics["heavy_tail_variance"]
-    if transform is not Transform.NONE or variance <= HEAVY_TAIL_VARIANCE:
-        return []
-    warning = (
-        f"{SPENDING_POWER} has a heavy tail: the top {HEAVY_TAIL_SHARE:.0%} of records hold {variance:.0%} "
-        "of its variance, so a few customers decide where the segments lie. Compare with --transform log1p."
-    )
-    return [warning]
+    return Golden(records=records, clusters=tuple(ids[partition.assign_one(*record)] for record in records))
 
 
 def _provenance(columns: Mapping[str, npt.NDArray[np.float64]]) -> Provenance:

@@ -1,0 +1,211 @@
+"""Give segments the ids of the previous version, so that a number goes on meaning the same people."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from service.artifact import TRAINING, Artifact
+from service.model import SegmentModel
+from service.partition import Pair, Partition
+from service.training.fit import Fit, fit_pipeline, reorder
+from service.training.stability import jaccards
+from service.transform import Transform
+
+WARM_TOLERANCE: Final = 1.01
+"""A warm start is kept up to this many times the inertia of a cold fit."""
+
+MIN_OVERLAP: Final = 1 / 3
+"""A segment that shares less than this with its best match (Jaccard) is another one: it gets a new id."""
+
+
+class Method(StrEnum):
+    """Name how the ids came about."""
+
+    COLD = "cold"
+    """There is no previous version, or it has nothing in common with this one."""
+    WARM_START = "warm-start"
+    """The fit began at the previous centroids, and is as good as any."""
+    MATCHED = "matched"
+    """Another fit was better; each segment got the id of the one it shares most customers with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """Hold the version that this training continues."""
+
+    version: str
+    model: SegmentModel
+    next_id: int
+    """The first id that no version of the family has had."""
+    retired: tuple[int, ...] = ()
+    family: str = ""
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Self:
+        """Read what a version passes on; one without a lineage begins its own."""
+        lineage = _read_lineage(artifact.files.get(TRAINING, b"{}"))
+        ids = artifact.model.ids
+        retired = tuple(one for one in lineage.get("retired", []) if isinstance(one, int) and one not in ids)
+        next_id = lineage.get("next_id")
+        known = max((*ids, *retired)) + 1
+        return cls(
+            version=artifact.manifest.model_version,
+            model=artifact.model,
+            next_id=max(next_id, known) if isinstance(next_id, int) else known,
+            retired=retired,
+            family=str(lineage.get("family") or name_family(artifact.model.partition)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Hold where the ids of a version come from."""
+
+    previous: str | None
+    method: Method
+    next_id: int
+    family: str
+    """What names are kept for; the same for all versions trained from one another."""
+    mapping: Mapping[int, int] = field(default_factory=dict)
+    """Previous id to present id, of the segments that live on."""
+    kept_share: float | None = None
+    """Share of the customers whose segment has the same id under the previous model."""
+    born: tuple[int, ...] = ()
+    retired: tuple[int, ...] = ()
+    """Ids of all versions before that no segment has any more."""
+    migration: Mapping[int, Mapping[int, int]] | None = None
+    """Customers by previous and present id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Hold a fit with the id of each of its clusters, ascending."""
+
+    fit: Fit
+    ids: tuple[int, ...]
+    lineage: Lineage
+
+
+def fit_aligned(
+    vectors: npt.NDArray[np.float64], *, k: int, transform: Transform, seed: int, previous: Previous | None
+) -> Aligned:
+    """Fit k clusters, with the ids of the previous version where it has the same segments.
+
+    Args:
+        vectors: Unscaled features, shape (n_samples, 2), in a canonical row order.
+        k: Number of clusters.
+        transform: Applied to Spending_Power before scaling.
+        seed: Of the random starts.
+        previous: The version to continue.
+
+    Raises:
+        TrainingError: There are fewer distinct records than clusters.
+    """
+    cold = fit_pipeline(vectors, k=k, transform=transform, seed=seed)
+    if previous is None:
+        ids = tuple(range(k))
+        family = name_family(cold.partition)
+        return Aligned(cold, ids, Lineage(None, Method.COLD, next_id=k, family=family, born=ids))
+    before = previous.model.label(vectors)
+    if k == len(previous.model.centroids):
+        start = _centroids_in_units(previous.model)
+        warm = fit_pipeline(vectors, k=k, transform=transform, seed=seed, start=start)
+        if warm.inertia <= cold.inertia * WARM_TOLERANCE:
+            ids = previous.model.ids
+            return Aligned(warm, ids, _lineage(warm, ids, vectors, before, previous, Method.WARM_START))
+    ids_by_position = _match(cold, vectors, before=before, previous=previous)
+    order = sorted(range(k), key=ids_by_position.__getitem__)
+    ids = tuple(ids_by_position[position] for position in order)
+    fit = reorder(cold, order)
+    method = Method.MATCHED if set(ids) & set(previous.model.ids) else Method.COLD
+    return Aligned(fit, ids, _lineage(fit, ids, vectors, before, previous, method))
+
+
+def name_family(partition: Partition) -> str:
+    """Return a name that the same first fit always gets."""
+    numbers = [partition.transform.value, partition.mean, partition.scale, tuple(partition.centroids)]
+    return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()[:12]
+
+
+def _match(
+    fit: Fit, vectors: npt.NDArray[np.float64], *, before: npt.NDArray[np.int32], previous: Previous
+) -> list[int]:
+    """Return an id for each cluster: of the previous segment it shares most customers with, or a new one.
+
+    Source: Kuhn, 1955, the Hungarian method, by scipy.
+    """
+    old_ids = previous.model.ids
+    table = _cross_table(before, fit.partition.assign(vectors), ids=old_ids, k=len(fit.partition.centroids))
+    overlap = jaccards(table)
+    ids = [-1] * table.shape[1]
+    for old, new in zip(*linear_sum_assignment(-table), strict=True):
+        if overlap[old, new] >= MIN_OVERLAP:
+            ids[new] = old_ids[old]
+    next_id = previous.next_id
+    for position, found in enumerate(ids):
+        if found < 0:
+            ids[position], next_id = next_id, next_id + 1
+    return ids
+
+
+def _lineage(
+    fit: Fit,
+    ids: Sequence[int],
+    vectors: npt.NDArray[np.float64],
+    before: npt.NDArray[np.int32],
+    previous: Previous,
+    method: Method,
+) -> Lineage:
+    old_ids = previous.model.ids
+    after = fit.partition.assign(vectors)
+    table = _cross_table(before, after, ids=old_ids, k=len(ids))
+    kept = float(np.mean(np.array(ids)[after] == before))
+    return Lineage(
+        previous=previous.version,
+        method=method,
+        next_id=max(previous.next_id, ids[-1] + 1),
+        family=previous.family,
+        mapping={one: one for one in old_ids if one in ids},
+        kept_share=kept,
+        born=tuple(one for one in ids if one not in old_ids),
+        retired=tuple(sorted({*previous.retired, *(one for one in old_ids if one not in ids)})),
+        migration={
+            old: {new: int(count) for new, count in zip(ids, row.tolist(), strict=True)}
+            for old, row in zip(old_ids, table, strict=True)
+        },
+    )
+
+
+def _cross_table(
+    before: npt.NDArray[np.int32], after: npt.NDArray[np.int32], *, ids: Sequence[int], k: int
+) -> npt.NDArray[np.int64]:
+    """Count the customers by previous segment and present cluster, shape (n_ids, k)."""
+    rows = np.searchsorted(np.array(ids), before)
+    return np.bincount(rows * k + after, minlength=len(ids) * k).reshape(len(ids), k)
+
+
+def _centroids_in_units(model: SegmentModel) -> list[Pair]:
+    """Return the centroids as [Age, Spending_Power]."""
+    pairs = []
+    for x, y in model.centroids:
+        power = y * model.scale[1] + model.mean[1]
+        if model.transform is Transform.LOG1P:
+            power = float(np.expm1(power))
+        pairs.append((x * model.scale[0] + model.mean[0], max(power, 0.0)))
+    return pairs
+
+
+def _read_lineage(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return {}
+    lineage = document.get("lineage") if isinstance(document, dict) else None
+    return lineage if isinstance(lineage, dict) else {}
