@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import drift, models, score, serve, train
+from service.commands import drift, models, report, score, serve, train
 from service.commands import sample_data as sample
 from service.errors import (
     ArtifactError,
@@ -36,6 +36,7 @@ app.command("train")(train.train)
 app.command("serve")(serve.serve)
 app.command("demo")(serve.demo)
 app.command("score")(score.score)
+app.command("report")(report.report)
 app.command("drift")(drift.drift)
 app.command("sample-data")(sample.sample_data)
 app.add_typer(models.app, name="models")

@@ -23,8 +23,8 @@ def compare_models(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Customers to compare on: CSV or Parquet. Default: the sample of training data that B holds, "
-            "else A.",
+            help="Customers to compare on: CSV or Parquet. Default: the sample of its training data that B "
+            "holds, else A.",
             show_default=False,
         ),
     ] = None,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import skops.io
 
 import service
-from service.artifact import MODEL, PIPELINE, TRAINING, Provenance
+from service.artifact import MODEL, PIPELINE, REPORT, TRAINING, Provenance
 from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POWER, spending_powers
 from service.model import Golden, SegmentModel
 from service.partition import Partition
@@ -22,6 +22,8 @@ from service.training.dataset import Dataset
 from service.training.fit import N_INIT, Fit, fit_pipeline, round_significant
 from service.training.hyperparameters import Hyperparameters
 from service.training.personas import describe_segments
+from service.training.record import TrainingRecord
+from service.training.report.page import render
 from service.training.selection import Candidate, choose, silhouette, sweep
 from service.transform import Transform
 
@@ -89,14 +91,17 @@ def train(dataset: Dataset, hyperparameters: Hyperparameters, *, on_progress: On
         "sweep": [asdict(candidate) for candidate in candidates],
         "data": dataset.report.as_dict(),
     }
+    provenance = _provenance(columns)
+    written = _json(document)
     return TrainedModel(
         model=model,
         files={
             MODEL: model.to_json(),
             PIPELINE: skops.io.dumps(fit.pipeline),
-            TRAINING: _json(document),
+            TRAINING: written,
+            REPORT: render(TrainingRecord(model, json.loads(written)), provenance),
         },
-        provenance=_provenance(columns),
+        provenance=provenance,
         metrics=metrics,
         candidates=candidates,
         warnings=_warnings(metrics, transform),
