@@ -16,10 +16,13 @@ COMMANDS = (
     ("serve",),
     ("demo",),
     ("score",),
+    ("report",),
+    ("drift",),
     ("sample-data",),
     ("models",),
     ("models", "list"),
     ("models", "show"),
+    ("models", "compare"),
     ("models", "promote"),
     ("models", "rollback"),
 )
@@ -41,7 +44,11 @@ def render_cli() -> str:
     for command in COMMANDS:
         result = runner.invoke(app, [*command, "--help"], prog_name="segserve")
         parts += ["", f"## {' '.join(('segserve', *command))}", "", "```", result.output.strip(), "```"]
-    parts += ["", "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 cannot start.", ""]
+    parts += [
+        "",
+        "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 cannot start, 4 a check failed.",
+        "",
+    ]
     return "\n".join(parts)
 
 

@@ -27,6 +27,7 @@ MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.json"
 TRAINING: Final = "training.json"
 PIPELINE: Final = "pipeline.skops"
+REPORT: Final = "report.html"
 
 FORMAT_VERSION: Final = 1
 """Raised whenever an older reader would misunderstand a newer manifest.json."""

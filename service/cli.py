@@ -8,13 +8,20 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import models, score, serve, train
+from service.commands import drift, models, report, score, serve, train
 from service.commands import sample_data as sample
-from service.errors import ArtifactError, ConfigurationError, ModelNotFoundError, ServiceError
+from service.errors import (
+    ArtifactError,
+    CheckFailedError,
+    ConfigurationError,
+    ModelNotFoundError,
+    ServiceError,
+)
 
 FAILED: Final = 1
 USAGE: Final = 2
 CANNOT_START: Final = 3
+CHECK_FAILED: Final = 4
 
 app = typer.Typer(
     name="segserve",
@@ -29,6 +36,8 @@ app.command("train")(train.train)
 app.command("serve")(serve.serve)
 app.command("demo")(serve.demo)
 app.command("score")(score.score)
+app.command("report")(report.report)
+app.command("drift")(drift.drift)
 app.command("sample-data")(sample.sample_data)
 app.add_typer(models.app, name="models")
 
@@ -50,7 +59,7 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit: 0 done, 1 failed, 2 usage or configuration, 3 cannot start."""
+    """Run a command and exit: 0 done, 1 failed, 2 usage, 3 cannot start, 4 a check failed."""
     sys.exit(run(arguments))
 
 
@@ -64,6 +73,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _report(exc, USAGE)
     except (ModelNotFoundError, ArtifactError) as exc:
         return _report(exc, CANNOT_START)
+    except CheckFailedError as exc:
+        typer.echo(str(exc), err=True)
+        return CHECK_FAILED
     except ServiceError as exc:
         return _report(exc, FAILED)
     return 0

@@ -5,6 +5,7 @@
     │   └── MissingExtraError     a command needs packages of an extra that is not installed
     ├── DatasetError              a customer file, or all of its records, cannot be used
     ├── TrainingError             the records do not allow the fit that was asked for
+    ├── CheckFailedError          a check found more than its limit allows
     ├── StoreError                the model store cannot be read or written
     │   └── ModelNotFoundError    no such model, or none at all
     ├── ArtifactError
@@ -49,6 +50,10 @@ class DatasetError(ServiceError):
 
 class TrainingError(ServiceError):
     """Raised when the records do not allow the fit that was asked for."""
+
+
+class CheckFailedError(ServiceError):
+    """Raised when a check has run and found more than its limit allows."""
 
 
 class StoreError(ServiceError):

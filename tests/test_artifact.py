@@ -74,6 +74,7 @@ def test_an_archive_holds_regular_files_at_its_root(store_path: Path) -> None:
         "manifest.json",
         "model.json",
         "pipeline.skops",
+        "report.html",
         "training.json",
     ]
     assert all(member.isreg() and member.mtime == 0 and member.uid == 0 for member in members)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.compare import compare_models
 from service.commands.options import JsonOption, StoreOption
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from service.store import Store
 
 app = typer.Typer(help="List and steer the model versions of a store.", no_args_is_help=True)
+app.command("compare")(compare_models)
 
 VersionArgument = Annotated[
     str | None,

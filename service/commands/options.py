@@ -22,3 +22,12 @@ MapOption = Annotated[
 ]
 
 DecimalOption = Annotated[str, typer.Option(help="Decimal mark of the numbers in the file: . or ,")]
+
+VersionArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="VERSION",
+        help="A version, latest, production, or an artifact's path; default: what would be served.",
+        show_default=False,
+    ),
+]

@@ -2,12 +2,16 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.commands.options import DecimalOption, JsonOption, MapOption, StoreOption
-from service.errors import MissingExtraError
+from service.errors import ConfigurationError, MissingExtraError, ModelNotFoundError
+
+if TYPE_CHECKING:
+    from service.artifact import Artifact
+    from service.model import SegmentModel
 
 
 def score(
@@ -31,12 +35,29 @@ def score(
     column_map: MapOption = None,
     decimal: DecimalOption = ".",
     prefix: Annotated[str, typer.Option(help="Stands before the names of the added columns.")] = "",
+    previous: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|VERSION",
+            help="The model whose segments are the previous ones. Default: the version that this one "
+            "follows, if the store holds it.",
+            show_default=False,
+        ),
+    ] = None,
+    previous_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Column of the file that holds the previous segments.", show_default=False
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a file with a segment for every customer."""
+    if previous is not None and previous_column is not None:
+        raise ConfigurationError("--previous and --previous-column exclude each other: give one of them")
     try:
         from service.training.expression import parse_mapping
-        from service.training.score import score_file
+        from service.training.score import Previous, score_file
     except ModuleNotFoundError as exc:
         raise MissingExtraError("score", extra="train", package=exc.name or "a package") from exc
     from service.artifact import read_artifact
@@ -46,6 +67,7 @@ def score(
 
     settings = read_settings(model=model, store=store)
     artifact = read_artifact(find_artifact(settings.model, store=Path(settings.store)))
+    root = Path(settings.store)
     with progress_bar() as on_progress:
         report = score_file(
             source,
@@ -55,6 +77,10 @@ def score(
             mapping=parse_mapping(column_map or []),
             decimal=decimal,
             prefix=prefix,
+            previous=Previous(
+                model=None if previous_column else _find_previous(previous, artifact, root),
+                column=previous_column,
+            ),
             on_progress=lambda done, total: on_progress("Scoring", done, total),
         )
     if as_json:
@@ -65,15 +91,35 @@ def score(
     typer.echo(f"{report.scored:,} customers scored with {artifact.manifest.model_version}, in {output}")
     for segment, size in zip(artifact.model.segments, report.sizes, strict=True):
         typer.echo(f"  {segment.id}  {segment.name}: {size:,}")
+    if report.changed is not None:
+        typer.echo(f"  {report.changed:,} changed their segment")
     if report.unusable:
         typer.echo(f"  {report.unusable:,} have no segment: the column '{prefix}note' says why")
     if report.blank:
         typer.echo(f"  {report.blank:,} blank rows left out")
     if report.ragged:
         typer.echo(
-            f"  {report.ragged:,} rows left out: they do not have the file's columns ("
+            f"  {report.ragged:,} rows left out: they do not have the file's columns "
             f"({_lines(report.ragged_lines)})"
         )
+
+
+def _find_previous(wish: str | None, artifact: "Artifact", store: Path) -> "SegmentModel | None":
+    """Return the model of the previous segments; None where none was named and none is known."""
+    from service.artifact import read_artifact
+    from service.store import Store, find_artifact
+    from service.training.record import read_record
+
+    if wish is not None:
+        return read_artifact(find_artifact(wish, store=store)).model
+    lineage = read_record(artifact).get("lineage")
+    version = lineage.get("previous") if isinstance(lineage, dict) else None
+    if not isinstance(version, str):
+        return None
+    try:
+        return read_artifact(Store(store).resolve(version)).model
+    except ModelNotFoundError:
+        return None
 
 
 def _lines(lines: tuple[int, ...]) -> str:

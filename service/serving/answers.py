@@ -11,6 +11,7 @@ import orjson
 
 from service.model import SegmentModel
 from service.serving.media import Media
+from service.serving.reasons import Reasons, rule_of
 
 _BAD_TEXT: Final = "ERROR"
 """Source: AWS guide, "Batch transform errors": the placeholder for a record that failed (C56)."""
@@ -43,15 +44,20 @@ def encode_labels(labels: npt.NDArray[np.int32], *, bad: frozenset[int], media: 
 
 
 def encode_details(
-    vectors: npt.NDArray[np.float64], *, bad: frozenset[int], media: Media, model: SegmentModel
+    vectors: npt.NDArray[np.float64],
+    *,
+    bad: frozenset[int],
+    media: Media,
+    model: SegmentModel,
+    rules: Mapping[int, str] | None = None,
 ) -> bytes:
-    """Return cluster, distance, segment, confidence, second best and flags of each record.
+    """Return cluster, distances, segment, confidence, second best, flags and reason of each record.
 
     The JSON form is a superset of what SageMaker's built-in K-Means answers.
     """
     details = (
         None if position in bad else detail
-        for position, detail in enumerate(describe_records(vectors, model=model))
+        for position, detail in enumerate(describe_records(vectors, model=model, rules=rules))
     )
     match media:
         case Media.JSON:
@@ -66,22 +72,41 @@ def encode_details(
             assert_never(media)
 
 
-def describe_records(vectors: npt.NDArray[np.float64], *, model: SegmentModel) -> Iterator[dict[str, Any]]:
+def describe_records(
+    vectors: npt.NDArray[np.float64], *, model: SegmentModel, rules: Mapping[int, str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield what is known of each record.
 
     Args:
         vectors: Unscaled features, shape (n_samples, 2), in FEATURE_NAMES order.
         model: Says what the segments are called and what is an outlier.
+        rules: The rule in words of each segment, by id, where training found them.
     """
+    reasons = Reasons(model)
     for start in range(0, len(vectors), _BLOCK):
-        yield from _describe_block(vectors[start : start + _BLOCK], model)
+        yield from _describe_block(vectors[start : start + _BLOCK], model, reasons, rules)
 
 
-def _describe_block(vectors: npt.NDArray[np.float64], model: SegmentModel) -> Iterator[dict[str, Any]]:
+def _describe_block(
+    vectors: npt.NDArray[np.float64], model: SegmentModel, reasons: Reasons, rules: Mapping[int, str] | None
+) -> Iterator[dict[str, Any]]:
     names = [segment.name for segment in model.segments]
     numbers = [float(number) for number in model.ids]
+    known = [rule_of(rules, number) for number in model.ids]
     evidence = model.explain(vectors)
-    for position, distance, second, second_distance, confidence, is_outlier, is_border in zip(
+    for (
+        record,
+        distances,
+        position,
+        distance,
+        second,
+        second_distance,
+        confidence,
+        is_outlier,
+        is_border,
+    ) in zip(
+        vectors.tolist(),
+        model.partition.distances(vectors).tolist(),
         evidence.positions.tolist(),
         evidence.distances.tolist(),
         evidence.second_positions.tolist(),
@@ -105,6 +130,9 @@ def _describe_block(vectors: npt.NDArray[np.float64], model: SegmentModel) -> It
             },
             "outlier": is_outlier,
             "border": is_border,
+            "distances": dict(zip(model.id_texts, distances, strict=True)),
+            "why": reasons.explain(record, cluster=position, second=second),
+            **known[position],
         }
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
@@ -53,6 +53,8 @@ class ServedModel:
     version: str
     default_accept: str = Media.JSON.value
     on_error: OnError = OnError.REJECT
+    rules: Mapping[int, str] = field(default_factory=dict)
+    """The rule in words of each segment, by id, where training found them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,9 @@ def _fail(error: Exception, body: bytes, model: ServedModel) -> Invocation:
 
 def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
     if plan.has_detail:
-        text = encode_details(payload.vectors, bad=payload.bad, media=plan.media, model=model.model)
+        text = encode_details(
+            payload.vectors, bad=payload.bad, media=plan.media, model=model.model, rules=model.rules
+        )
     else:
         labels = model.model.label(payload.vectors)
         text = encode_labels(labels, bad=payload.bad, media=plan.media, k=model.model.ids[-1] + 1)

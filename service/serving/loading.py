@@ -3,10 +3,11 @@
 import logging
 from pathlib import Path
 
-from service.artifact import Artifact, read_artifact
+from service.artifact import TRAINING, Artifact, read_artifact
 from service.errors import ConfigurationError, ModelNotFoundError
 from service.serving.invocation import ServedModel
 from service.serving.media import can_produce, produced_types
+from service.serving.reasons import read_rules
 from service.settings import Settings
 from service.store import find_artifact
 
@@ -49,6 +50,7 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
         version=artifact.manifest.model_version,
         default_accept=settings.default_accept,
         on_error=settings.on_error,
+        rules=read_rules(artifact.files.get(TRAINING)),
     )
 
 

@@ -74,6 +74,13 @@ _DETAIL: Final = {
         "second": {"type": ["object", "null"]},
         "outlier": {"type": "boolean"},
         "border": {"type": "boolean"},
+        "distances": {
+            "type": "object",
+            "additionalProperties": {"type": "number"},
+            "description": "To the centre of every segment, by its id",
+        },
+        "why": {"type": "string", "description": "Which feature decided against the second best"},
+        "rule": {"type": "string", "description": "The segment in words, where training found a rule"},
     },
 }
 

@@ -1,30 +1,46 @@
-"""Give every customer of a file a segment, in a stream: same columns, same order, six more columns."""
+"""Give every customer of a file a segment, in a stream: same columns, same order, nine more columns."""
 
-import csv
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet
 
 from service.errors import ConfigurationError, DatasetError
-from service.features import spending_powers
 from service.model import SegmentModel
-from service.training.customers import CustomerBatch, CustomerReader, read_customers
+from service.training.customers import CustomerBatch, CustomerReader, locate_columns, read_customers
 from service.training.expression import fold_name
+from service.training.switchers import model_features
+from service.training.table_file import open_table_file
 
-SCORE_COLUMNS: Final = ("segment", "segment_name", "confidence", "outlier", "model_version", "note")
+SCORE_COLUMNS: Final[dict[str, pa.DataType]] = {
+    "segment": pa.int32(),
+    "segment_name": pa.string(),
+    "confidence": pa.float64(),
+    "outlier": pa.bool_(),
+    "border": pa.bool_(),
+    "previous_segment": pa.int32(),
+    "changed": pa.bool_(),
+    "model_version": pa.string(),
+    "note": pa.string(),
+}
 """Appended to the file's own columns."""
 
 _IMPUTED: Final = "Income taken as the median of the training data"
 _NO_PURCHASE: Final = "no purchase, counted as one"
+_MAX_LINES: Final = 11
+"""Of ragged rows, whose lines are reported: one more than a person is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """Say where a customer's previous segment comes from: an earlier model, or a column of the file."""
+
+    model: SegmentModel | None = None
+    column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +55,12 @@ class ScoreReport:
     ragged_lines: tuple[int, ...]
     blank: int
     sizes: tuple[int, ...]
-    """Customers of each segment."""
+    """Customers of each segment, in the order of the model's segments."""
+    changed: int | None
+    """Customers whose segment is not the previous one; None when no previous one is known of any."""
 
 
-class _Writer(Protocol):
-    """Write scored tables to one file."""
-
-    def write(self, table: pa.Table) -> None: ...
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-def score_file(
+def score_file(  # noqa: PLR0913  # an option is an argument
     source: Path,
     target: Path,
     *,
@@ -64,6 +70,7 @@ def score_file(
     decimal: str,
     prefix: str,
     on_progress: Callable[[int, int], None],
+    previous: Previous | None = None,
 ) -> ScoreReport:
     """Score one customer file; `target` appears whole or not at all.
 
@@ -74,8 +81,9 @@ def score_file(
         version: Its version, which stands in every scored row.
         mapping: Expressions for Age, Income and Purchases where a column of that name will not do.
         decimal: What stands before the fraction in text, "." or ",".
-        prefix: Stands before the names of the six columns.
+        prefix: Stands before the names of the added columns.
         on_progress: Called with the bytes read and all bytes.
+        previous: Where the previous segments come from; None leaves their columns empty.
 
     Raises:
         ConfigurationError: A column of that name is there already, or an option is not accepted.
@@ -84,53 +92,135 @@ def score_file(
     reader = read_customers(source, mapping=mapping, decimal=decimal)
     names = tuple(prefix + name for name in SCORE_COLUMNS)
     _check_names(names, reader)
-    sizes = np.zeros(len(model.segments), dtype=np.int64)
-    unusable = 0
-    with _appearing(target) as partial, _open_writer(partial, target, reader, names) as writer:
+    scorer = _Scorer(model, version=version, previous=previous or Previous(), reader=reader)
+    own = zip(reader.file.columns, reader.file.types, strict=True)
+    schema = pa.schema([*own, *zip(names, SCORE_COLUMNS.values(), strict=True)])
+    with open_table_file(target, schema, delimiter=reader.file.delimiter or ",") as file:
         for batch in reader.batches():
-            columns, positions = _score(batch, model=model, version=version)
             table = batch.table
-            for name, column in zip(names, columns, strict=True):
+            for name, column in zip(names, scorer.score(batch), strict=True):
                 table = table.append_column(name, column)
-            writer.write(table)
-            sizes += np.bincount(positions, minlength=len(sizes))
-            unusable += int((~batch.is_usable).sum())
+            file.write(table)
             on_progress(reader.file.done_bytes, reader.file.size_bytes)
-    report = reader.report
-    ragged = [row.record for row in reader.file.ragged]
-    return ScoreReport(
-        scored=int(sizes.sum()),
-        unusable=unusable,
-        ragged=len(ragged),
-        ragged_lines=tuple(reader.file.line_numbers(ragged)),
-        blank=report.blank,
-        sizes=tuple(sizes.tolist()),
-    )
+    return scorer.report()
 
 
-def _score(
-    batch: CustomerBatch, *, model: SegmentModel, version: str
-) -> tuple[list[pa.Array], npt.NDArray[np.int32]]:
-    """Return the six columns of a batch, and where the segments of its usable rows stand in the model."""
-    usable = batch.is_usable
-    is_imputed = usable & np.isnan(batch.incomes)
-    incomes = np.where(is_imputed, model.income_median, batch.incomes)[usable]
-    powers = spending_powers(incomes, batch.purchases[usable])
-    evidence = model.explain(np.column_stack([batch.ages[usable], powers]))
-    segment_names = np.array([segment.name for segment in model.segments], dtype=np.object_)
+class _Scorer:
+    """Score batches, and count what became of their records."""
+
+    def __init__(
+        self, model: SegmentModel, *, version: str, previous: Previous, reader: CustomerReader
+    ) -> None:
+        self._model, self._version, self._previous, self._reader = model, version, previous, reader
+        self._column = _find_column(previous.column, reader)
+        self._names = np.array([segment.name for segment in model.segments], dtype=np.object_)
+        self._sizes = np.zeros(len(model.segments), dtype=np.int64)
+        self._unusable = self._ragged = self._changed = self._known = 0
+        self._ragged_records: list[int] = []
+
+    def score(self, batch: CustomerBatch) -> Iterable[pa.Array]:
+        """Return the added columns of a batch."""
+        usable = batch.is_usable
+        evidence = self._model.explain(model_features(batch, self._model))
+        segments = evidence.clusters
+        before, is_known = self._find_previous(batch)
+        is_changed = is_known & (before != segments)
+        self._count(batch, evidence.positions, is_changed, is_known)
+        yield _spread(segments, usable, pa.int32())
+        yield _spread(self._names[evidence.positions], usable, pa.string())
+        yield _spread(evidence.confidences.round(4), usable, pa.float64())
+        yield _spread(evidence.is_outlier, usable, pa.bool_())
+        yield _spread(evidence.is_border, usable, pa.bool_())
+        yield _spread(before[is_known], _among(usable, is_known), pa.int32())
+        yield _spread(is_changed[is_known], _among(usable, is_known), pa.bool_())
+        yield _spread(np.full(len(segments), self._version, dtype=np.object_), usable, pa.string())
+        yield pa.array(_notes(batch), type=pa.string())
+
+    def report(self) -> ScoreReport:
+        """Return what became of all records."""
+        self._drain_ragged()
+        return ScoreReport(
+            scored=int(self._sizes.sum()),
+            unusable=self._unusable,
+            ragged=self._ragged,
+            ragged_lines=tuple(self._reader.file.line_numbers(self._ragged_records)),
+            blank=self._reader.report.blank,
+            sizes=tuple(self._sizes.tolist()),
+            changed=self._changed if self._known else None,
+        )
+
+    def _count(
+        self,
+        batch: CustomerBatch,
+        positions: npt.NDArray[np.int32],
+        is_changed: npt.NDArray[np.bool_],
+        is_known: npt.NDArray[np.bool_],
+    ) -> None:
+        self._sizes += np.bincount(positions, minlength=len(self._sizes))
+        self._unusable += int((~batch.is_usable).sum())
+        self._changed += int(is_changed.sum())
+        self._known += int(is_known.sum())
+        self._drain_ragged()
+
+    def _drain_ragged(self) -> None:
+        """Count the ragged rows and let them go, but for the first numbers: a file may be full of them."""
+        ragged = self._reader.file.ragged
+        self._ragged += len(ragged)
+        self._ragged_records += [row.record for row in ragged[: _MAX_LINES - len(self._ragged_records)]]
+        ragged.clear()
+
+    def _find_previous(self, batch: CustomerBatch) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Return the previous segment of each usable record, and for which of them there is one."""
+        size = int(batch.is_usable.sum())
+        if self._column is not None:
+            return _read_ids(batch.table.column(self._column).filter(pa.array(batch.is_usable)), self._reader)
+        if self._previous.model is None:
+            return np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.bool_)
+        vectors = model_features(batch, self._previous.model)
+        return self._previous.model.label(vectors).astype(np.int64), np.ones(size, dtype=np.bool_)
+
+
+def _find_column(name: str | None, reader: CustomerReader) -> int | None:
+    if name is None:
+        return None
+    place = locate_columns(reader.file.columns, name=str(reader.file.path)).get(fold_name(name))
+    if place is None:
+        found = ", ".join(repr(column) for column in reader.file.columns)
+        raise DatasetError(
+            f"{reader.file.path} has no column {name!r} of previous segments. Its columns are {found}."
+        )
+    return place
+
+
+def _read_ids(
+    column: pa.ChunkedArray, reader: CustomerReader
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return a column of segment ids as numbers, and where it holds any."""
+    texts = ["" if value is None else str(value).strip().removesuffix(".0") for value in column.to_pylist()]
+    bad = next((text for text in texts if text and not (text.isascii() and text.isdigit())), None)
+    if bad is not None:
+        raise DatasetError(
+            f"{reader.file.path}: the column of previous segments must hold segment ids, "
+            "whole numbers from 0, or nothing"
+        )
+    is_known = np.array([bool(text) for text in texts], dtype=np.bool_)
+    return np.array([int(text[:9]) if text else 0 for text in texts], dtype=np.int64), is_known
+
+
+def _among(usable: npt.NDArray[np.bool_], is_known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which of all rows are usable and known."""
+    both = usable.copy()
+    both[usable] = is_known
+    return both
+
+
+def _notes(batch: CustomerBatch) -> npt.NDArray[np.object_]:
+    is_imputed = batch.is_usable & np.isnan(batch.incomes)
     notes = batch.reasons.copy()
-    notes[usable & (batch.purchases == 0)] = _NO_PURCHASE
+    notes[batch.is_usable & (batch.purchases == 0)] = _NO_PURCHASE
     notes[is_imputed] = _IMPUTED
     notes[is_imputed & (batch.purchases == 0)] = f"{_IMPUTED}; {_NO_PURCHASE}"
-    columns = [
-        _spread(evidence.clusters, usable, pa.int32()),
-        _spread(segment_names[evidence.positions], usable, pa.string()),
-        _spread(evidence.confidences.round(4), usable, pa.float64()),
-        _spread(evidence.is_outlier, usable, pa.bool_()),
-        _spread(np.full(int(usable.sum()), version, dtype=np.object_), usable, pa.string()),
-        pa.array(notes, type=pa.string()),
-    ]
-    return columns, evidence.positions
+    return notes
 
 
 def _spread(values: npt.NDArray[Any], usable: npt.NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
@@ -148,55 +238,3 @@ def _check_names(names: Sequence[str], reader: CustomerReader) -> None:
                 f"{reader.file.path} has a column {name!r} already; choose other names "
                 "with --prefix, for example --prefix new_"
             )
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """Give a temporary name that becomes `target` when all went well."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield partial
-        partial.replace(target)
-    except OSError as exc:
-        raise DatasetError(f"{target} cannot be written: {exc.strerror or exc}") from exc
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _open_writer(partial: Path, target: Path, reader: CustomerReader, names: Sequence[str]) -> _Writer:
-    if target.suffix != ".parquet":
-        return _CsvWriter(
-            partial, header=[*reader.file.columns, *names], delimiter=reader.file.delimiter or ","
-        )
-    fields = list(zip(reader.file.columns, reader.file.types, strict=True))
-    kinds = (pa.int32(), pa.string(), pa.float64(), pa.bool_(), pa.string(), pa.string())
-    writer: _Writer = pyarrow.parquet.ParquetWriter(
-        partial, pa.schema([*fields, *zip(names, kinds, strict=True)])
-    )
-    return writer
-
-
-class _CsvWriter:
-    """Write text as it stood in the file, quoted only where it must be (Arrow's writer quotes all text)."""
-
-    def __init__(self, path: Path, *, header: Sequence[str], delimiter: str) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._csv = csv.writer(self._file, delimiter=delimiter, lineterminator="\n")
-        self._csv.writerow(header)
-
-    def write(self, table: pa.Table) -> None:
-        columns = [_text(column) for column in table.columns]
-        self._csv.writerows(zip(*columns, strict=True))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-
-def _text(column: pa.ChunkedArray) -> list[Any]:
-    if pa.types.is_boolean(column.type):
-        return [None if value is None else str(value).lower() for value in column.to_pylist()]
-    values: list[Any] = column.to_pylist()
-    return values

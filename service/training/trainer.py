@@ -14,7 +14,7 @@ import numpy.typing as npt
 import skops.io
 
 import service
-from service.artifact import MODEL, PIPELINE, TRAINING, Provenance
+from service.artifact import MODEL, PIPELINE, REPORT, TRAINING, Provenance
 from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POWER, spending_powers
 from service.model import Golden, SegmentModel
 from service.partition import Partition
@@ -26,6 +26,8 @@ from service.training.fit import N_INIT, check_enough_records
 from service.training.hyperparameters import Hyperparameters
 from service.training.names import Names
 from service.training.personas import describe_segments
+from service.training.record import TrainingRecord
+from service.training.report.page import render
 from service.training.selection import choose
 
 BORDER_RATIO: Final = 1.25
@@ -125,14 +127,17 @@ def train(
         "lineage": asdict(aligned.lineage),
         **findings.as_dict(),
     }
+    provenance = _provenance(columns)
+    written = _json(document)
     return TrainedModel(
         model=model,
         files={
             MODEL: model.to_json(),
             PIPELINE: skops.io.dumps(aligned.fit.pipeline),
-            TRAINING: _json(document),
+            TRAINING: written,
+            REPORT: render(TrainingRecord(model, json.loads(written)), provenance),
         },
-        provenance=_provenance(columns),
+        provenance=provenance,
         metrics=metrics,
         findings=findings,
         lineage=aligned.lineage,

@@ -10,6 +10,7 @@ import pytest
 
 from service.serving.answers import encode_details, encode_labels
 from service.serving.media import Media
+from service.serving.reasons import Reasons
 from tests.serving.conftest import make_served
 
 NONE: frozenset[int] = frozenset()
@@ -69,6 +70,8 @@ def test_details_say_what_is_known_of_each_record() -> None:
             },
             "outlier": distances[first] > model.segments[first].outlier_distance,
             "border": distances[second] < model.border_ratio * distances[first],
+            "distances": {str(place): distance for place, distance in enumerate(distances)},
+            "why": Reasons(model).explain(record, cluster=first, second=second),
         }
         assert isinstance(detail["closest_cluster"], float)
 
