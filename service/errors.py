@@ -23,6 +23,22 @@ Messages read alone: what was wrong, where, what is accepted. They never repeat 
 Statuses belong to service.serving, exit codes to service.cli.
 """
 
+from enum import StrEnum
+
+
+class RejectReason(StrEnum):
+    """Name why a record cannot be used."""
+
+    UNREADABLE = "unreadable"
+    """Not a record in any of its forms."""
+    MISSING = "missing"
+    """A field is not there."""
+    NOT_A_NUMBER = "not_a_number"
+    """Text, a boolean, null, a list or an object where a number belongs."""
+    NEGATIVE = "negative"
+    NOT_FINITE = "not_finite"
+    TOO_LARGE = "too_large"
+
 
 class ServiceError(Exception):
     """Raised when segserve cannot do what was asked; the message is for the user."""
@@ -89,11 +105,19 @@ class InvalidRecordError(InvalidPayloadError):
 
     code = "InvalidRecord"
 
-    def __init__(self, message: str, *, position: int, field: str | None = None) -> None:
-        """Keep the record's position, which counts from 0, and the field that is wrong."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        position: int,
+        field: str | None = None,
+        reason: RejectReason = RejectReason.UNREADABLE,
+    ) -> None:
+        """Keep the record's position, which counts from 0, the field that is wrong and in which way."""
         super().__init__(message)
         self.position = position
         self.field = field
+        self.reason = reason
 
 
 class UnsupportedContentTypeError(InvocationError):

@@ -1,10 +1,12 @@
 """Answer one invocation: bytes and headers in, bytes and headers out, no web framework."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from service.contract import MAX_ERROR_BYTES
@@ -16,6 +18,7 @@ from service.errors import (
     ModelNotReadyError,
     NotAcceptableError,
     PayloadTooLargeError,
+    RejectReason,
     UnsupportedContentTypeError,
 )
 from service.features import MAX_VALUE
@@ -55,15 +58,23 @@ class ServedModel:
     on_error: OnError = OnError.REJECT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would cost more than counting does
 class Invocation:
-    """Hold the answer to an invocation."""
+    """Hold the answer to an invocation, and what is counted of it."""
 
     status: int
     body: bytes
     content_type: str
     headers: tuple[Header, ...]
-    """All but content-length, names in lower case."""
+    """All but content-length and x-request-id, names in lower case."""
+    labels: list[int] | npt.NDArray[np.int32] = field(default_factory=list)
+    """What each good record was answered."""
+    vectors: Sequence[Sequence[float]] | npt.NDArray[np.float64] = ()
+    """Unscaled features of each good record, as many as there are labels."""
+    rejected: Mapping[RejectReason, int] | None = None
+    """How many records were not used, and why; of a request that failed, the first one alone."""
+    error_code: str = ""
+    request_id: bytes = b""
 
 
 def invoke(body: bytes, *, content_type: str, accept: str, attributes: str, model: ServedModel) -> Invocation:
@@ -108,8 +119,8 @@ def answer(body: bytes, plan: Plan, model: ServedModel) -> Invocation:
 def answer_quickly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | None:
     """Answer plain numbers with labels, in nanoseconds a record; None for what may take microseconds."""
     try:
-        if len(body) <= _SMALL and plan.is_plain_json and (text := _answer_few(body, model)):
-            return Invocation(200, text, plan.content_type, plan.headers)
+        if len(body) <= _SMALL and plan.is_plain_json and (few := _answer_few(body, plan, model)):
+            return few
         if plan.has_detail or plan.reader is Reader.NPY:
             return None
         payload = decode_plain(body, reader=plan.reader)
@@ -127,12 +138,16 @@ def _fail(error: Exception, body: bytes, model: ServedModel) -> Invocation:
 
 
 def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
+    vectors, bad = payload.vectors, payload.bad
+    labels = model.model.partition.assign(vectors)
     if plan.has_detail:
-        text = encode_details(payload.vectors, bad=payload.bad, media=plan.media, model=model.model)
+        text = encode_details(vectors, bad=bad, media=plan.media, model=model.model)
     else:
-        labels = model.model.partition.assign(payload.vectors)
-        text = encode_labels(labels, bad=payload.bad, media=plan.media, k=len(model.model.centroids))
-    return Invocation(200, text, plan.content_type, plan.headers)
+        text = encode_labels(labels, bad=bad, media=plan.media, k=len(model.model.centroids))
+    if bad:
+        places = list(bad)
+        labels, vectors = np.delete(labels, places), np.delete(vectors, places, axis=0)
+    return Invocation(200, text, plan.content_type, plan.headers, labels, vectors, payload.rejected)
 
 
 def refuse(error: InvocationError, *, version: str) -> Invocation:
@@ -145,6 +160,8 @@ def refuse(error: InvocationError, *, version: str) -> Invocation:
             (b"content-type", Media.JSON.value.encode()),
             (b"x-segserve-model-version", version.encode()),
         ),
+        rejected={error.reason: 1} if isinstance(error, InvalidRecordError) else None,
+        error_code=error.code,
     )
 
 
@@ -158,7 +175,7 @@ def error_body(code: str, message: str, *, details: Mapping[str, object] | None 
     return body
 
 
-def _answer_few(body: bytes, model: ServedModel) -> bytes | None:
+def _answer_few(body: bytes, plan: Plan, model: ServedModel) -> Invocation | None:
     """Answer a few plain records without numpy; None when the payload is anything else."""
     try:
         records = orjson.loads(body)
@@ -170,10 +187,13 @@ def _answer_few(body: bytes, model: ServedModel) -> bytes | None:
                 return None
             if not (0.0 <= age <= MAX_VALUE and 0.0 <= power <= MAX_VALUE):
                 return None
-            labels.append(str(assign_one(float(age), float(power))))
+            labels.append(assign_one(float(age), float(power)))
     except (ValueError, TypeError):
         return None
-    return f"[{', '.join(labels)}]".encode() if type(records) is list else None
+    if type(records) is not list:
+        return None
+    # As a list of integers is written, which is as JSON is.
+    return Invocation(200, str(labels).encode(), plan.content_type, plan.headers, labels, records)
 
 
 def _position(error: InvocationError) -> dict[str, object]:

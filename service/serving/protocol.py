@@ -31,6 +31,9 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._chunks: list[bytes] = []
         self._header_bytes = 0
         self._is_stopping = False
+        self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
+        if self.app.ticker is not None:
+            self.app.ticker.start()
 
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made once it is known to be needed."""
@@ -113,13 +116,26 @@ class ShortcutProtocol(HttpToolsProtocol):
 
     def _write(self, reply: Invocation) -> None:
         keeps_alive = self.parser.should_keep_alive() and not self._is_stopping
-        parts = [STATUS_LINE[reply.status]]
-        for name, value in (*self.server_state.default_headers, *reply.headers):
-            parts += (name, b": ", value, b"\r\n")
-        if not keeps_alive:
-            parts.append(b"connection: close\r\n")
-        parts.append(b"content-length: %d\r\n\r\n%b" % (len(reply.body), reply.body))
-        self.transport.write(b"".join(parts))
+        connection = b"" if keeps_alive else b"connection: close\r\n"
+        self.transport.write(
+            b"%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (self._head(reply), reply.request_id, connection, len(reply.body), reply.body)
+        )
         if not keeps_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def _head(self, reply: Invocation) -> bytes:
+        """Return status line and headers; most answers on a connection have those of the answer before."""
+        default, headers, status, head = self._last_head
+        if (
+            headers is reply.headers
+            and default is self.server_state.default_headers
+            and status == reply.status
+        ):
+            return head
+        default = self.server_state.default_headers
+        lines = (b"%b: %b\r\n" % pair for pair in (*default, *reply.headers))
+        head = STATUS_LINE[reply.status] + b"".join(lines)
+        self._last_head = (default, reply.headers, reply.status, head)
+        return head

@@ -16,10 +16,11 @@ from uvicorn.supervisors import Multiprocess
 import service
 from service.errors import ConfigurationError
 from service.logs import log_config
-from service.serving.app import create_app
+from service.serving.app import AppFactory, create_app
 from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
+from service.serving.signals.board import Board
 from service.settings import Settings, variables
 
 KEEP_ALIVE_S: Final = 75
@@ -53,7 +54,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         return
     # Each worker builds the application for itself, from the environment.
     os.environ.update(_environment(settings))
-    config = _config("service.serving.app:create_app_from_environment", settings, factory=True)
+    config = _config(AppFactory(Board()), settings, factory=True)
     _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
 
 
@@ -99,7 +100,7 @@ def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.C
         http=ShortcutProtocol,
         ws="none",
         lifespan="off",
-        log_config=log_config(settings.log_level),
+        log_config=log_config(settings.log_level, is_json=settings.logs_json),
         access_log=False,
         server_header=False,
         proxy_headers=False,
