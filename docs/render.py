@@ -17,6 +17,7 @@ COMMANDS = (
     ("demo",),
     ("score",),
     ("sample-data",),
+    ("bench",),
     ("models",),
     ("models", "list"),
     ("models", "show"),

@@ -10,6 +10,7 @@
     ├── ArtifactError
     │   ├── CorruptArtifactError        it is not what training wrote
     │   └── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
+    ├── LoadError                 a server cannot be put under load
     └── InvocationError           an invocation cannot be answered
         ├── InvalidPayloadError         the payload as a whole cannot be read
         │   └── InvalidRecordError      one record of it cannot be used
@@ -85,6 +86,10 @@ class CorruptArtifactError(ArtifactError):
 
 class IncompatibleArtifactError(ArtifactError):
     """Raised when an artifact is intact but of a format that this version cannot read."""
+
+
+class LoadError(ServiceError):
+    """Raised when a server cannot be put under load, or does not bear it."""
 
 
 class InvocationError(ServiceError):

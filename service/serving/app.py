@@ -1,5 +1,7 @@
 """Put the application together: the fast lane ahead, FastAPI for the rest."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
 from service.serving.signals.routes import SignalRoutes, count_requests
 from service.serving.signals.source import ModelFacts, Source
+from service.serving.signals.tracing import Tracing
 from service.settings import Settings, Switch, read_settings
 
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
@@ -42,12 +45,15 @@ class SegmentationApp(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
             exception_handlers={HTTPException: _refuse, Exception: _fail},
+            lifespan=_shutting_down,
         )
+        self.tracing = Tracing.from_environment()
         served = served_model(artifact, settings) if artifact else None
         facts = ModelFacts.of(artifact) if artifact else None
         self.meter = Meter(board, edges=facts.baseline.edges if facts and facts.baseline else None)
         access_log = AccessLog(settings, version=facts.version if facts else "none")
-        journal = Journal(self.meter, access_log)
+        trace_id = self.tracing.trace_id if self.tracing else None
+        journal = Journal(self.meter, access_log, trace_id=trace_id)
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self.ticker = signals.ticker
@@ -63,6 +69,8 @@ class SegmentationApp(FastAPI):
             return
         path = scope["path"]
         endpoint = self._fast_routes.get(path, super().__call__)
+        if self.tracing:
+            endpoint = self.tracing.trace(endpoint)
         if path == contract.INVOCATIONS_PATH:  # most take the protocol's short cut: the lane counts them
             await endpoint(scope, receive, send)
         else:
@@ -145,6 +153,13 @@ def model_card(artifact: Artifact) -> dict[str, Any]:
         "training": training,
         "provenance": manifest.provenance,
     }
+
+
+@asynccontextmanager
+async def _shutting_down(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    if isinstance(app, SegmentationApp) and app.tracing:
+        await app.tracing.shut_down()
 
 
 async def _refuse(request: Request, exc: Exception) -> Response:

@@ -17,6 +17,8 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 """Names and values of one request's headers together; httptools sets no limit."""
 
 _PATH: Final = contract.INVOCATIONS_PATH.encode()
+_NOWHERE: Final = b"*"
+"""Is no request's path to an application."""
 
 
 class ShortcutProtocol(HttpToolsProtocol):
@@ -26,6 +28,7 @@ class ShortcutProtocol(HttpToolsProtocol):
         """Take what uvicorn gives its protocols."""
         super().__init__(*args, **kwargs)
         self._lane: FastLane = self.app.lane  # a SegmentationApp, never wrapped
+        self._short_path = _NOWHERE if self.app.tracing else _PATH
         self._invocation: InvocationHeaders | None = None
         """Of the request that is taking the short cut."""
         self._chunks: list[bytes] = []
@@ -93,7 +96,7 @@ class ShortcutProtocol(HttpToolsProtocol):
     def _may_be_short(self) -> bool:
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         return (
-            self.url == _PATH
+            self.url == self._short_path
             and not self.expect_100_continue
             and (cycle is None or cycle.response_complete)
             and not self.flow.write_paused

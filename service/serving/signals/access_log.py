@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from service.contract import INVOCATIONS_PATH
@@ -40,22 +40,19 @@ class AccessLog:
         settings: Settings,
         *,
         version: str,
-        trace_fields: Callable[[], Sequence[tuple[str, str]]] = tuple,
     ) -> None:
         """Read the settings.
 
         Args:
             settings: What is logged, and in which form.
             version: Of the model.
-            trace_fields: Returns names and values that tell which trace an invocation belongs to.
         """
         level = logging.getLevelNamesMapping()[settings.log_level.upper()]
         self._takes_answers = settings.access_log is Switch.ON and level <= logging.INFO
         self._takes_refusals = level <= logging.WARNING
         self._is_json = settings.logs_json
-        self._namespace = settings.emf_namespace
+        self._embedded = embedded_metrics(settings.emf_namespace) if settings.emf_namespace else ""
         self._version = version
-        self._trace_fields = trace_fields
         # What every JSON line has in common.
         self._constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(version)}'
 
@@ -76,7 +73,7 @@ class AccessLog:
             stream.flush()
 
     def _text_line(self, entry: Entry, stamp: str) -> str:
-        reply, inference_id, content_type, bytes_in, seconds, _ = entry
+        reply, inference_id, content_type, bytes_in, seconds, trace_id, _ = entry
         is_refused = reply.status >= 400
         line = (
             f"{stamp} {_REFUSED if is_refused else _ANSWERED} status={reply.status} "
@@ -87,12 +84,12 @@ class AccessLog:
             line += f" inference_id={_text(inference_id)}"
         if is_refused:
             line += f" code={reply.error_code} content_type={_text(content_type)}"
-        for name, value in self._trace_fields():
-            line += f" {name}={value}"
+        if trace_id:
+            line += f" trace_id={trace_id}"
         return f"{line}\n"
 
     def _json_line(self, entry: Entry, stamp: str) -> str:
-        reply, inference_id, content_type, bytes_in, seconds, _ = entry
+        reply, inference_id, content_type, bytes_in, seconds, trace_id, _ = entry
         is_refused = reply.status >= 400
         line = (
             f'{{"time":"{stamp}",{_REFUSED_JSON if is_refused else _ANSWERED_JSON},{self._constant},'
@@ -103,24 +100,25 @@ class AccessLog:
             line += f',"inference_id":{_json(_shown(inference_id))}'
         if is_refused:
             line += f',"code":"{reply.error_code}","content_type":{_json(_shown(content_type))}'
-        for name, value in self._trace_fields():
-            line += f',"{name}":"{value}"'
-        if self._namespace:
-            line += f',"errors":{int(is_refused)},{embed_metrics(self._namespace, time.time())}'
+        if trace_id:
+            line += f',"trace_id":"{trace_id}"'
+        if self._embedded:
+            line += f',"errors":{int(is_refused)},{self._embedded % int(time.time() * 1e3)}'
         return f"{line}}}\n"
 
 
-def embed_metrics(namespace: str, now_s: float) -> str:
-    """Return the member that makes a line's numbers CloudWatch metrics, by model version and over all.
+def embedded_metrics(namespace: str) -> str:
+    """Return the member that makes a line's numbers CloudWatch metrics, but for the time in milliseconds.
 
-    Source: Amazon CloudWatch, "Specification: embedded metric format".
+    Each counts by model version and over all versions.
+    Source: Amazon CloudWatch, "Specification: Embedded metric format".
     """
     directive = {
         "Namespace": namespace,
         "Dimensions": [["model_version"], []],
         "Metrics": [{"Name": name, "Unit": unit} for name, unit in _METRICS],
     }
-    return f'"_aws":{_json({"Timestamp": int(now_s * 1e3), "CloudWatchMetrics": [directive]})}'
+    return f'"_aws":{{"Timestamp":%d,"CloudWatchMetrics":{_json([directive])}}}'
 
 
 def _pieces(lines: Sequence[str]) -> Iterator[str]:

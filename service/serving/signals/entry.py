@@ -28,5 +28,7 @@ class Entry(NamedTuple):
     """Size of the payload."""
     seconds: float
     """From the complete payload to the answer."""
+    trace_id: str
+    """Of the request's trace, "" without one."""
     digest: Digest | None = None
     """Of many records; None where they are few, or not counted yet."""

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+from collections.abc import Callable
 
 from service.serving.invocation import Invocation
 from service.serving.signals.access_log import AccessLog
@@ -13,8 +14,11 @@ from service.serving.signals.meter import Meter
 class Journal:
     """Keep what was answered until nobody waits for an answer; use it in the event loop alone."""
 
-    def __init__(self, meter: Meter, access_log: AccessLog) -> None:
-        """Take where invocations are counted and where they are logged."""
+    def __init__(
+        self, meter: Meter, access_log: AccessLog, *, trace_id: Callable[[], str] | None = None
+    ) -> None:
+        """Take where invocations are counted and logged, and what tells the trace they belong to."""
+        self._trace_id = trace_id
         self._meter = meter
         self._access_log = access_log
         self._entries: list[Entry] = []
@@ -34,7 +38,8 @@ class Journal:
         reply.request_id = request_id or next(self._request_ids)
         if not self._entries:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._entries.append(Entry(reply, inference_id, content_type, bytes_in, seconds, digest))
+        trace_id = self._trace_id() if self._trace_id else ""
+        self._entries.append(Entry(reply, inference_id, content_type, bytes_in, seconds, trace_id, digest))
 
     def flush(self) -> None:
         """Count and log what was noted."""

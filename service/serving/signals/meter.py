@@ -76,7 +76,7 @@ class Meter:
         """Count invocations that were answered."""
         cells = self._cells
         seconds_sum, bytes_in_sum, bytes_out_sum, answered = 0.0, 0, 0, 0
-        for reply, _, _, bytes_in, seconds, digest in entries:
+        for reply, _, _, bytes_in, seconds, _, digest in entries:
             seconds_sum += seconds
             bytes_in_sum += bytes_in
             bytes_out_sum += len(reply.body)
