@@ -65,7 +65,7 @@ def test_totals_are_right_over_workers_that_die(
         assert value(metrics, "workers") == 2
         victim = max(pid for pid in children(server.process.pid))
         os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: value(scrape(server), "worker_starts_total") == 3, what="a new worker")
+        wait_until(lambda: value(scrape(server), "worker_starts_total") >= 3, what="a new worker")
         wait_until(lambda: value(scrape(server), "workers") == 2, what="the new worker to run")
     statuses += [post(server, BODY) for _ in range(n)]
     metrics = scrape(server)

@@ -94,7 +94,7 @@ def test_each_request_is_a_span_of_the_callers_trace(
     assert attributes["segserve.records"].int_value == 1
     assert attributes["segserve.request_id"].string_value == "mine"
     assert attributes["http.route"].string_value == "/invocations"
-    assert by_status[400][1]["error.type"].string_value == "InvalidPayload"
+    assert by_status[400][1]["error.type"].string_value == "InvalidRecord"
     names = {item.key: item.value.string_value for item in resources[0].resource.attributes}
     assert names["service.name"] == "customers"
     assert f"trace_id={TRACE}" in log
