@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 
 from bench import report
-from bench.load import Client, find_client
 from bench.serving import ServingBench, ServingResults
 from bench.targets import serving_targets, training_targets
 from bench.training import Training, run_trainings, train_sample
+from service.load.tools import Tool, find_tool
 
 SIZES: Final = (10_000, 100_000, 300_000, 1_000_000)
 QUICK_SIZES: Final = (1_000, 2_000, 4_000)
@@ -52,7 +52,7 @@ def main(
     # Without this a SIGTERM would leave the servers behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rounds = 1 if quick else rounds
-    client = find_client()
+    client = find_tool()
     CACHE_DIR.mkdir(exist_ok=True)
     serving = _serve(store, client=client, rounds=rounds, quick=quick) if only != Part.TRAINING else None
     trainings = _train(rounds=rounds, quick=quick) if only != Part.SERVING else []
@@ -71,7 +71,7 @@ def main(
         raise typer.Exit(1)
 
 
-def _serve(store: Path | None, *, client: Client, rounds: int, quick: bool) -> ServingResults:
+def _serve(store: Path | None, *, client: Tool, rounds: int, quick: bool) -> ServingResults:
     with tempfile.TemporaryDirectory() as folder:
         if store is None:
             store = Path(folder) / "models"

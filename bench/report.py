@@ -12,11 +12,11 @@ from typing import Final
 
 from rich.table import Table
 
-from bench.load import Client
 from bench.servers import ServerName
 from bench.serving import LOADED, WORKLOADS, ServingResults, Workload
 from bench.targets import Target, cpu_ms, load_ratio, requests_per_s
 from bench.training import Training
+from service.load.tools import Tool
 
 RESULTS_DIR: Final = Path(__file__).parent / "results"
 
@@ -79,7 +79,7 @@ def target_table(targets: Iterable[Target]) -> Table:
 
 def save(
     *,
-    client: Client,
+    client: Tool,
     serving: ServingResults | None,
     trainings: Sequence[Training],
     targets: Sequence[Target],

@@ -1,20 +1,19 @@
 """Measure serving: interleaved rounds of load, start-up, and memory of each server alone."""
 
 import json
-import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.load import Client, Load, put_load
 from bench.servers import Server, ServerName, running
+from service.load.payload import make_payload
+from service.load.result import Load
+from service.load.tools import Tool, put_load
 
 LOADED: Final = (ServerName.HELLO, ServerName.PLAIN, ServerName.SEGSERVE)
 """Servers that are put under load."""
-
-_SEED: Final = 20261123
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class ServingBench:
     """Measure the servers with one model."""
 
     def __init__(
-        self, folder: Path, *, store: Path, client: Client, seconds: int, log: Callable[[str], None]
+        self, folder: Path, *, store: Path, client: Tool, seconds: int, log: Callable[[str], None]
     ) -> None:
         """Write the payloads into a folder; load lasts so many seconds each time."""
         self._store = store
@@ -125,13 +124,17 @@ class ServingBench:
         return memory_mb
 
     def _put_load(self, server: Server, workload: Workload) -> Load:
-        return put_load(
+        load = put_load(
             server.url("/invocations"),
-            client=self._client,
+            tool=self._client,
             body_path=self._bodies[workload],
+            content_type="application/json",
             connections=workload.connections,
             seconds=self._seconds,
         )
+        if load.failed:
+            raise RuntimeError(f"{load.failed} of {load.requests} requests to {server.name} failed")
+        return load
 
     def _compare_labels(self, servers: list[Server]) -> None:
         body = self._bodies[MANY].read_bytes()
@@ -143,13 +146,3 @@ class ServingBench:
         if answers[ServerName.SEGSERVE] != answers[ServerName.PLAIN]:
             raise RuntimeError("segserve and plain give different labels")
         self._log(f"segserve and plain agree on {len(answers[ServerName.PLAIN]):,} labels")
-
-
-def make_payload(n: int) -> bytes:
-    """Return n records as JSON: whole ages, Spending_Power to the cent, the same every time."""
-    draw = random.Random(_SEED)
-    records = [
-        [draw.randint(18, 69), round(draw.randint(30_000, 149_999) / draw.randint(1, 49), 2)]
-        for _ in range(n)
-    ]
-    return json.dumps(records).encode()

@@ -19,6 +19,7 @@ COMMANDS = (
     ("report",),
     ("drift",),
     ("sample-data",),
+    ("bench",),
     ("models",),
     ("models", "list"),
     ("models", "show"),

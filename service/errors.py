@@ -11,6 +11,7 @@
     ├── ArtifactError
     │   ├── CorruptArtifactError        it is not what training wrote
     │   └── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
+    ├── LoadError                 a server cannot be put under load
     └── InvocationError           an invocation cannot be answered
         ├── InvalidPayloadError         the payload as a whole cannot be read
         │   └── InvalidRecordError      one record of it cannot be used
@@ -23,6 +24,22 @@
 Messages read alone: what was wrong, where, what is accepted. They never repeat a payload.
 Statuses belong to service.serving, exit codes to service.cli.
 """
+
+from enum import StrEnum
+
+
+class RejectReason(StrEnum):
+    """Name why a record cannot be used."""
+
+    UNREADABLE = "unreadable"
+    """Not a record in any of its forms."""
+    MISSING = "missing"
+    """A field is not there."""
+    NOT_A_NUMBER = "not_a_number"
+    """Text, a boolean, null, a list or an object where a number belongs."""
+    NEGATIVE = "negative"
+    NOT_FINITE = "not_finite"
+    TOO_LARGE = "too_large"
 
 
 class ServiceError(Exception):
@@ -76,6 +93,10 @@ class IncompatibleArtifactError(ArtifactError):
     """Raised when an artifact is intact but of a format that this version cannot read."""
 
 
+class LoadError(ServiceError):
+    """Raised when a server cannot be put under load, or does not bear it."""
+
+
 class InvocationError(ServiceError):
     """Raised when an invocation cannot be answered."""
 
@@ -94,11 +115,19 @@ class InvalidRecordError(InvalidPayloadError):
 
     code = "InvalidRecord"
 
-    def __init__(self, message: str, *, position: int, field: str | None = None) -> None:
-        """Keep the record's position, which counts from 0, and the field that is wrong."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        position: int,
+        field: str | None = None,
+        reason: RejectReason = RejectReason.UNREADABLE,
+    ) -> None:
+        """Keep the record's position, which counts from 0, the field that is wrong and in which way."""
         super().__init__(message)
         self.position = position
         self.field = field
+        self.reason = reason
 
 
 class UnsupportedContentTypeError(InvocationError):

@@ -144,7 +144,7 @@ class SegmentModel:
         Args:
             vectors: Unscaled, valid features, shape (n_samples, 2), in FEATURE_NAMES order.
         """
-        return self._to_ids(self.partition.assign(vectors))
+        return self.to_ids(self.partition.assign(vectors))
 
     def explain(self, vectors: npt.NDArray[np.float64]) -> Evidence:
         """Return how surely each record belongs to its cluster.
@@ -168,10 +168,10 @@ class SegmentModel:
             confidences = np.divide(second_distances, both, out=np.full(len(both), 0.5), where=both > 0)
         limits = np.array([segment.outlier_distance for segment in self.segments])
         return Evidence(
-            clusters=self._to_ids(positions),
+            clusters=self.to_ids(positions),
             positions=positions,
             distances=distances,
-            second_clusters=seconds if len(self.centroids) == 1 else self._to_ids(seconds),
+            second_clusters=seconds if len(self.centroids) == 1 else self.to_ids(seconds),
             second_positions=seconds,
             second_distances=second_distances,
             confidences=confidences,
@@ -179,7 +179,8 @@ class SegmentModel:
             is_border=second_distances < self.border_ratio * distances,
         )
 
-    def _to_ids(self, positions: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    def to_ids(self, positions: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Return the ids of segments, given where they stand in the model's."""
         return positions if self._id_array is None else self._id_array[positions]
 
     def to_json(self) -> bytes:

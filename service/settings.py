@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service import contract
 from service.errors import ConfigurationError
+from service.logs import LogFormat, logs_json
 
 
 class OnError(StrEnum):
@@ -98,7 +99,7 @@ class Settings(BaseSettings):
     )
     """What becomes of a payload with a bad record: reject or placeholder."""
     console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
-    """Whether /model, /docs and /openapi.json are there: on or off."""
+    """Whether /model, /live, /docs and /openapi.json are there: on or off."""
     access_log: Annotated[Switch, BeforeValidator(_lower)] = Field(
         Switch.ON, validation_alias="SERVICE_ACCESS_LOG"
     )
@@ -107,6 +108,16 @@ class Settings(BaseSettings):
         LogLevel.INFO, validation_alias=AliasChoices("SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
     )
     """How much is logged: debug, info, warning or error."""
+    log_format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(
+        LogFormat.TEXT, validation_alias="SERVICE_LOG_FORMAT"
+    )
+    """Lines for people on stderr (text), one JSON object a line on stdout (json), or JSON unless stdout is a
+    terminal (auto, which the image sets)."""
+    emf_namespace: str | None = Field(
+        None, max_length=255, pattern=r"^[A-Za-z0-9._/#:-]+$", validation_alias="SERVICE_EMF_NAMESPACE"
+    )
+    """CloudWatch namespace. With it, the line of each invocation carries its figures in CloudWatch's embedded
+    metric format; needs lines in JSON."""
     batch: bool = Field(default=False, validation_alias="SAGEMAKER_BATCH")
     """Whether this is a batch transform job (C47)."""
     batch_strategy: str = Field("MULTI_RECORD", validation_alias="SAGEMAKER_BATCH_STRATEGY")
@@ -115,6 +126,11 @@ class Settings(BaseSettings):
         None, ge=0, le=1000, validation_alias="SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"
     )
     """What /execution-parameters proposes. Default: the number of workers."""
+
+    @property
+    def logs_json(self) -> bool:
+        """Tell whether log lines are JSON."""
+        return logs_json(self.log_format)
 
     @property
     def model_dir(self) -> Path:

@@ -1,6 +1,7 @@
 """Provide what tests of every room share: a trained model, a store of it, a running server."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,9 +65,9 @@ def start_server(folder: Path, *arguments: str, **variables: str) -> RunningServ
     wait_until(
         lambda: "Ready on" in log.read_text() or process.poll() is not None, what="the server to be ready"
     )
-    lines = [line for line in log.read_text().splitlines() if line.startswith("Ready on ")]
-    assert lines, f"the server did not start:\n{log.read_text()}"
-    server.url = lines[0].removeprefix("Ready on ")
+    ready = re.search(r"Ready on (http[^\s\"]+)", log.read_text())
+    assert ready, f"the server did not start:\n{log.read_text()}"
+    server.url = ready[1]
     return server
 
 

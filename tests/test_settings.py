@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import ConfigurationError
+from service.logs import LogFormat
 from service.settings import LogLevel, OnError, Settings, Switch, read_settings, variables
 
 
@@ -38,6 +39,8 @@ ACCEPTED = [
     ("SERVICE_ACCESS_LOG", "off", "access_log", Switch.OFF),
     ("SAGEMAKER_CONTAINER_LOG_LEVEL", "20", "log_level", LogLevel.INFO),
     ("SERVICE_LOG_LEVEL", "DEBUG", "log_level", LogLevel.DEBUG),
+    ("SERVICE_LOG_FORMAT", "JSON", "log_format", LogFormat.JSON),
+    ("SERVICE_EMF_NAMESPACE", "Team/Segments", "emf_namespace", "Team/Segments"),
     ("SAGEMAKER_BATCH", "True", "batch", True),
     ("SAGEMAKER_BATCH", "true", "batch", True),
     ("SAGEMAKER_BATCH_STRATEGY", "SINGLE_RECORD", "batch_strategy", "SINGLE_RECORD"),
@@ -81,6 +84,8 @@ def test_no_payload_limit_and_no_timeout_in_batch(monkeypatch: pytest.MonkeyPatc
         ("SERVICE_ON_ERROR", "ignore", "'reject' or 'placeholder'"),
         ("SERVICE_CONSOLE", "maybe", "'on' or 'off'"),
         ("SERVICE_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("SERVICE_LOG_FORMAT", "xml", "'text', 'json' or 'auto'"),
+        ("SERVICE_EMF_NAMESPACE", "a b", "pattern"),
         ("SAGEMAKER_BATCH", "perhaps", "boolean"),
     ],
 )

@@ -1,5 +1,6 @@
 """Serve a model: `segserve serve` and `segserve demo`."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -43,13 +44,13 @@ def serve(
     from service.settings import read_settings
 
     settings = read_settings(model=model, store=store, port=port, host=host, workers=workers)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, is_json=settings.logs_json)
     if _is_lost_training_job(settings):
         from service.commands.train import train_job
 
         train_job(settings)
         return
-    run(settings, on_ready=_announce)
+    run(settings, on_ready=_log_ready if settings.logs_json else _announce)
 
 
 def demo(
@@ -85,6 +86,10 @@ def _train_on_sample(store: Path) -> None:
         path = Path(folder) / "sample.csv"
         write_sample(path)
         train([path], k="4", store=str(store))
+
+
+def _log_ready(url: str) -> None:
+    logging.getLogger(__name__).info("Ready on %s", url)
 
 
 def _announce(url: str) -> None:

@@ -1,5 +1,8 @@
 """Put the application together: the fast lane ahead, FastAPI for the rest."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -9,11 +12,19 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 import service
+from service import contract
 from service.artifact import TRAINING, Artifact
 from service.serving.fastlane import FastLane
 from service.serving.invocation import error_body
 from service.serving.loading import load_artifact, served_model
 from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION
+from service.serving.signals.access_log import AccessLog
+from service.serving.signals.board import Board
+from service.serving.signals.journal import Journal
+from service.serving.signals.meter import Meter
+from service.serving.signals.routes import SignalRoutes, count_requests
+from service.serving.signals.source import ModelFacts, Source
+from service.serving.signals.tracing import Tracing
 from service.settings import Settings, Switch, read_settings
 
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
@@ -22,7 +33,7 @@ _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
 class SegmentationApp(FastAPI):
     """Serve one model: contract routes in the fast lane, people's routes through the framework."""
 
-    def __init__(self, artifact: Artifact | None, settings: Settings) -> None:
+    def __init__(self, artifact: Artifact | None, settings: Settings, *, board: Board) -> None:
         """Build the routes; without an artifact the app answers 503 (C17)."""
         has_console = settings.console is Switch.ON
         super().__init__(
@@ -34,21 +45,36 @@ class SegmentationApp(FastAPI):
             redoc_url=None,
             redirect_slashes=False,
             exception_handlers={HTTPException: _refuse, Exception: _fail},
+            lifespan=_shutting_down,
         )
+        self.tracing = Tracing.from_environment()
         served = served_model(artifact, settings) if artifact else None
-        self.lane = FastLane(served, settings)
-        self._fast_routes = self.lane.routes
+        facts = ModelFacts.of(artifact) if artifact else None
+        self.meter = Meter(board, edges=facts.baseline.edges if facts and facts.baseline else None)
+        access_log = AccessLog(settings, version=facts.version if facts else "none")
+        trace_id = self.tracing.trace_id if self.tracing else None
+        journal = Journal(self.meter, access_log, trace_id=trace_id)
+        self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
+        signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
+        self.ticker = signals.ticker
+        self._fast_routes = {**self.lane.routes, **signals.routes}
         if has_console:
             self._add_docs()
             self._add_model_card(artifact)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Dispatch the contract's routes ahead of the middleware stack."""
-        endpoint = self._fast_routes.get(scope.get("path"))
-        if endpoint is None or scope["type"] != "http":
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        else:
+            return
+        path = scope["path"]
+        endpoint = self._fast_routes.get(path, super().__call__)
+        if self.tracing:
+            endpoint = self.tracing.trace(endpoint)
+        if path == contract.INVOCATIONS_PATH:  # most take the protocol's short cut: the lane counts them
             await endpoint(scope, receive, send)
+        else:
+            await count_requests(endpoint, self.meter)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Describe the API, the fast lane's routes included."""
@@ -82,15 +108,24 @@ class SegmentationApp(FastAPI):
             return Response(orjson.dumps(card, option=orjson.OPT_INDENT_2), media_type="application/json")
 
 
-def create_app(artifact: Artifact | None, settings: Settings) -> SegmentationApp:
-    """Return the application around an artifact."""
-    return SegmentationApp(artifact, settings)
+def create_app(
+    artifact: Artifact | None, settings: Settings, *, board: Board | None = None
+) -> SegmentationApp:
+    """Return the application around an artifact; it counts on a board of its own where none is shared."""
+    return SegmentationApp(artifact, settings, board=board or Board())
 
 
-def create_app_from_environment() -> SegmentationApp:
-    """Return the application that the environment asks for: what each server process calls."""
-    settings = read_settings()
-    return create_app(load_artifact(settings), settings)
+@dataclass(frozen=True, slots=True)
+class AppFactory:
+    """Make the application that the environment asks for, in each server process."""
+
+    board: Board
+    """Shared by all of them."""
+
+    def __call__(self) -> SegmentationApp:
+        """Return the application."""
+        settings = read_settings()
+        return create_app(load_artifact(settings), settings, board=self.board)
 
 
 def model_card(artifact: Artifact) -> dict[str, Any]:
@@ -118,6 +153,13 @@ def model_card(artifact: Artifact) -> dict[str, Any]:
         "training": training,
         "provenance": manifest.provenance,
     }
+
+
+@asynccontextmanager
+async def _shutting_down(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    if isinstance(app, SegmentationApp) and app.tracing:
+        await app.tracing.shut_down()
 
 
 async def _refuse(request: Request, exc: Exception) -> Response:

@@ -7,14 +7,16 @@ of them. simdjson alone would flatten ragged rows silently.
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, assert_never
 
 import numpy as np
 import numpy.typing as npt
 import simdjson
 
-from service.errors import InvalidPayloadError
+from service.errors import InvalidPayloadError, RejectReason
 from service.features import MAX_VALUE
 from service.serving.media import Reader
 from service.serving.records import (
@@ -41,12 +43,18 @@ BLOCK_BYTES: Final = 4 * 2**20
 class Payload:
     """Hold the features of a payload's records and which of them are bad."""
 
-    __slots__ = ("bad", "vectors")
+    __slots__ = ("bad", "rejected", "vectors")
 
-    def __init__(self, vectors: npt.NDArray[np.float64], bad: frozenset[int] = frozenset()) -> None:
-        """Keep unscaled features of shape (n_samples, 2) and the positions of bad records."""
+    def __init__(
+        self,
+        vectors: npt.NDArray[np.float64],
+        bad: frozenset[int] = frozenset(),
+        rejected: Mapping[RejectReason, int] = MappingProxyType({}),
+    ) -> None:
+        """Keep unscaled features of shape (n_samples, 2), the positions of bad records and how many why."""
         self.vectors = vectors
         self.bad = bad
+        self.rejected = rejected
 
 
 def decode(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
@@ -185,10 +193,11 @@ def _decode_carefully(body: bytes, *, reader: Reader, is_lenient: bool) -> Paylo
             raise AssertionError("sniffed before")
         case _:
             assert_never(known)
-    return _payload(read_records(records, is_lenient=is_lenient))
+    rejected: Counter[RejectReason] = Counter()
+    return _payload(read_records(records, is_lenient=is_lenient, rejected=rejected), rejected)
 
 
-def _payload(vectors: Iterable[Vector | None]) -> Payload:
+def _payload(vectors: Iterable[Vector | None], rejected: Mapping[RejectReason, int]) -> Payload:
     """Gather features in 16 bytes a record; tuples of floats would take ten times as much."""
     values = array("d")
     bad = set()
@@ -196,4 +205,4 @@ def _payload(vectors: Iterable[Vector | None]) -> Payload:
         if vector is None:
             bad.add(position)
         values.extend(vector or (0.0, 0.0))
-    return Payload(np.frombuffer(values, dtype=np.float64).reshape(-1, 2), frozenset(bad))
+    return Payload(np.frombuffer(values, dtype=np.float64).reshape(-1, 2), frozenset(bad), rejected)

@@ -4,7 +4,7 @@ A FastAPI route costs a multiple of what assigning a record does (findings: 75 t
 """
 
 import asyncio
-import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,6 @@ from service.errors import (
     ModelNotReadyError,
     PayloadTooLargeError,
 )
-from service.serving.access_log import AccessLog
 from service.serving.invocation import (
     Header,
     Invocation,
@@ -34,7 +33,10 @@ from service.serving.invocation import (
     refuse,
 )
 from service.serving.media import Media, Plan
-from service.settings import Settings, Switch
+from service.serving.signals.entry import Digest
+from service.serving.signals.journal import Journal
+from service.serving.signals.meter import Meter
+from service.settings import Settings
 
 Scope = Any
 Receive = Callable[[], Awaitable[Any]]
@@ -57,8 +59,9 @@ payload wait behind a large one."""
 _ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
 _INFERENCE_ID: Final = INFERENCE_ID_HEADER.lower().encode()
 _VERSION: Final = b"x-segserve-model-version"
-
-_logger = logging.getLogger(__name__)
+_REQUEST_ID: Final = b"x-request-id"
+_SAFE_ID: Final = re.compile(rb"[\w.:/+=@-]{1,64}")
+"""Of the caller's own; others are replaced, not repeated."""
 
 
 class InvocationHeaders(NamedTuple):
@@ -70,13 +73,16 @@ class InvocationHeaders(NamedTuple):
     inference_id: bytes
     length: int
     """0 also where the payload comes in chunks."""
+    request_id: bytes = b""
 
 
 class FastLane:
     """Hold the contract's endpoints around one model."""
 
-    def __init__(self, served: ServedModel | None, settings: Settings) -> None:
-        """Keep the model, None where there is none to serve, and the limits."""
+    def __init__(
+        self, served: ServedModel | None, settings: Settings, *, meter: Meter, journal: Journal
+    ) -> None:
+        """Keep the model, None where there is none to serve, the limits, and where invocations are noted."""
         self._served = served
         self._max_bytes = settings.max_payload_bytes
         self._timeout_s = settings.invocation_timeout_s
@@ -84,7 +90,8 @@ class FastLane:
         self._version = served.version.encode() if served else b"none"
         # Most clients send the same headers with every request.
         self._plan_for = lru_cache(maxsize=512)(self._plan)
-        self._access_log = AccessLog() if settings.access_log is Switch.ON else None
+        self._meter = meter
+        self._note = journal.note
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="invocation")
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
@@ -111,9 +118,11 @@ class FastLane:
     async def invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer POST /invocations (C21 to C33)."""
         if scope["method"] != "POST":
+            self._meter.count_request(contract.INVOCATIONS_PATH, 405, 0.0)
             await self._refuse_method(send, allowed="POST")
             return
         headers = read_headers(scope["headers"])
+        started_s = time.perf_counter()
         try:
             self._check_size(headers.length)  # before the client is asked to go on (Expect: 100-continue)
             message = await receive()
@@ -126,8 +135,9 @@ class FastLane:
             if reply is None:
                 reply = await self._answer_in_thread(body, headers)
         except InvocationError as exc:
-            reply = self._refuse(exc, headers)
-        await _send(send, reply.status, reply.headers, reply.body)
+            reply = self._refuse(exc, headers, bytes_in=headers.length, started_s=started_s)
+        scope["segserve.reply"] = reply
+        await _send(send, reply.status, (*reply.headers, (_REQUEST_ID, reply.request_id)), reply.body)
 
     def answer_now(self, body: bytes, headers: InvocationHeaders) -> Invocation | None:
         """Answer at once; None for a payload that would hold up the event loop."""
@@ -137,13 +147,15 @@ class FastLane:
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
             model = self._model()
         except InvocationError as exc:
-            return self._refuse(exc, headers)
+            return self._refuse(exc, headers, bytes_in=len(body), started_s=started_s)
         if len(body) <= CAREFUL_BYTES:
             reply: Invocation | None = answer(body, plan, model)
         else:
             reply = answer_quickly(body, plan, model)
         if reply is not None:
-            self._log(reply, headers, bytes_in=len(body), started_s=started_s)
+            content_type, _, _, inference_id, _, request_id = headers
+            seconds = time.perf_counter() - started_s
+            self._note(reply, request_id, inference_id, content_type, len(body), seconds)
         return reply
 
     def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
@@ -167,37 +179,28 @@ class FastLane:
         self._check_size(len(body))
         plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._threads, answer, body, plan, self._model())
+        running = loop.run_in_executor(self._threads, self._answer_and_condense, body, plan, self._model())
         try:
-            reply = await asyncio.wait_for(running, self._timeout_s)
+            reply, digest = await asyncio.wait_for(running, self._timeout_s)
         except TimeoutError:
             raise InvocationTimeoutError(f"the invocation took longer than {self._timeout_s:g} s") from None
-        self._log(reply, headers, bytes_in=len(body), started_s=started_s)
+        content_type, _, _, inference_id, _, request_id = headers
+        seconds = time.perf_counter() - started_s
+        self._note(reply, request_id, inference_id, content_type, len(body), seconds, digest)
         return reply
 
-    def _log(self, reply: Invocation, headers: InvocationHeaders, *, bytes_in: int, started_s: float) -> None:
-        if reply.status >= 400:
-            self._log_refusal(reply, headers)
-        elif self._access_log is not None:
-            self._access_log.add(
-                bytes_in=bytes_in,
-                bytes_out=len(reply.body),
-                started_s=started_s,
-                inference_id=headers.inference_id,
-            )
+    def _answer_and_condense(self, body: bytes, plan: Plan, model: ServedModel) -> tuple[Invocation, Digest]:
+        reply = answer(body, plan, model)
+        return reply, self._meter.condense(reply)
 
-    def _refuse(self, error: InvocationError, headers: InvocationHeaders) -> Invocation:
+    def _refuse(
+        self, error: InvocationError, headers: InvocationHeaders, *, bytes_in: int, started_s: float
+    ) -> Invocation:
         reply = refuse(error, version=self._version.decode())
-        self._log_refusal(reply, headers)
+        content_type, _, _, inference_id, _, request_id = headers
+        seconds = time.perf_counter() - started_s
+        self._note(reply, request_id, inference_id, content_type, bytes_in, seconds)
         return reply
-
-    def _log_refusal(self, reply: Invocation, headers: InvocationHeaders) -> None:
-        _logger.warning(
-            "Invocation refused status=%d inference_id=%s content_type=%s",
-            reply.status,
-            ascii(headers.inference_id[:64].decode("latin-1")),
-            ascii(headers.content_type[:64].decode("latin-1")),
-        )
 
     async def _whole_body(self, message: Any, receive: Receive) -> bytes | None:
         """Return the payload, None when the client has gone; raise PayloadTooLargeError over the cap."""
@@ -250,7 +253,7 @@ def execution_parameters(settings: Settings) -> dict[str, int | str]:
 
 def read_headers(headers: Sequence[Header]) -> InvocationHeaders:
     """Find the headers that an invocation depends on."""
-    content_type = accept = attributes = inference_id = b""
+    content_type = accept = attributes = inference_id = request_id = b""
     length = 0
     for name, value in headers:
         if name == b"content-type":
@@ -263,7 +266,9 @@ def read_headers(headers: Sequence[Header]) -> InvocationHeaders:
             attributes = value
         elif name == _INFERENCE_ID:
             inference_id = value
-    return InvocationHeaders(content_type, accept, attributes, inference_id, length)
+        elif name == _REQUEST_ID and _SAFE_ID.fullmatch(value):
+            request_id = value
+    return InvocationHeaders(content_type, accept, attributes, inference_id, length, request_id)
 
 
 async def _send(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:

@@ -1,10 +1,12 @@
 """Answer one invocation: bytes and headers in, bytes and headers out, no web framework."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from service.contract import MAX_ERROR_BYTES
@@ -16,6 +18,7 @@ from service.errors import (
     ModelNotReadyError,
     NotAcceptableError,
     PayloadTooLargeError,
+    RejectReason,
     UnsupportedContentTypeError,
 )
 from service.features import MAX_VALUE
@@ -57,15 +60,23 @@ class ServedModel:
     """The rule in words of each segment, by id, where training found them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would cost more than counting does
 class Invocation:
-    """Hold the answer to an invocation."""
+    """Hold the answer to an invocation, and what is counted of it."""
 
     status: int
     body: bytes
     content_type: str
     headers: tuple[Header, ...]
-    """All but content-length, names in lower case."""
+    """All but content-length and x-request-id, names in lower case."""
+    places: list[int] | npt.NDArray[np.int32] = field(default_factory=list)
+    """Where the segment of each good record stands in the model's."""
+    vectors: Sequence[Sequence[float]] | npt.NDArray[np.float64] = ()
+    """Unscaled features of each good record, as many as there are places."""
+    rejected: Mapping[RejectReason, int] | None = None
+    """How many records were not used, and why; of a request that failed, the first one alone."""
+    error_code: str = ""
+    request_id: bytes = b""
 
 
 def invoke(body: bytes, *, content_type: str, accept: str, attributes: str, model: ServedModel) -> Invocation:
@@ -110,8 +121,8 @@ def answer(body: bytes, plan: Plan, model: ServedModel) -> Invocation:
 def answer_quickly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | None:
     """Answer plain numbers with labels, in nanoseconds a record; None for what may take microseconds."""
     try:
-        if len(body) <= _SMALL and plan.is_plain_json and (text := _answer_few(body, model)):
-            return Invocation(200, text, plan.content_type, plan.headers)
+        if len(body) <= _SMALL and plan.is_plain_json and (few := _answer_few(body, plan, model)):
+            return few
         if plan.has_detail or plan.reader is Reader.NPY:
             return None
         payload = decode_plain(body, reader=plan.reader)
@@ -129,14 +140,17 @@ def _fail(error: Exception, body: bytes, model: ServedModel) -> Invocation:
 
 
 def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
+    vectors, bad = payload.vectors, payload.bad
+    places = model.model.partition.assign(vectors)
     if plan.has_detail:
-        text = encode_details(
-            payload.vectors, bad=payload.bad, media=plan.media, model=model.model, rules=model.rules
-        )
+        text = encode_details(vectors, bad=bad, media=plan.media, model=model.model, rules=model.rules)
     else:
-        labels = model.model.label(payload.vectors)
-        text = encode_labels(labels, bad=payload.bad, media=plan.media, k=model.model.ids[-1] + 1)
-    return Invocation(200, text, plan.content_type, plan.headers)
+        labels = model.model.to_ids(places)
+        text = encode_labels(labels, bad=bad, media=plan.media, k=model.model.ids[-1] + 1)
+    if bad:
+        left_out = list(bad)
+        places, vectors = np.delete(places, left_out), np.delete(vectors, left_out, axis=0)
+    return Invocation(200, text, plan.content_type, plan.headers, places, vectors, payload.rejected)
 
 
 def refuse(error: InvocationError, *, version: str) -> Invocation:
@@ -149,6 +163,8 @@ def refuse(error: InvocationError, *, version: str) -> Invocation:
             (b"content-type", Media.JSON.value.encode()),
             (b"x-segserve-model-version", version.encode()),
         ),
+        rejected={error.reason: 1} if isinstance(error, InvalidRecordError) else None,
+        error_code=error.code,
     )
 
 
@@ -162,23 +178,26 @@ def error_body(code: str, message: str, *, details: Mapping[str, object] | None 
     return body
 
 
-def _answer_few(body: bytes, model: ServedModel) -> bytes | None:
+def _answer_few(body: bytes, plan: Plan, model: ServedModel) -> Invocation | None:
     """Answer a few plain records without numpy; None when the payload is anything else."""
     try:
         records = orjson.loads(body)
         assign_one = model.model.partition.assign_one
         texts = model.model.id_texts
-        labels = []
+        places = []
         for age, power in records:
             # bool is an int, but not a number that anyone means.
             if type(age) is bool or type(power) is bool:
                 return None
             if not (0.0 <= age <= MAX_VALUE and 0.0 <= power <= MAX_VALUE):
                 return None
-            labels.append(texts[assign_one(float(age), float(power))])
+            places.append(assign_one(float(age), float(power)))
     except (ValueError, TypeError):
         return None
-    return f"[{', '.join(labels)}]".encode() if type(records) is list else None
+    if type(records) is not list:
+        return None
+    text = f"[{', '.join([texts[place] for place in places])}]"
+    return Invocation(200, text.encode(), plan.content_type, plan.headers, places, records)
 
 
 def _position(error: InvocationError) -> dict[str, object]:

@@ -17,6 +17,8 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 """Names and values of one request's headers together; httptools sets no limit."""
 
 _PATH: Final = contract.INVOCATIONS_PATH.encode()
+_NOWHERE: Final = b"*"
+"""Is no request's path to an application."""
 
 
 class ShortcutProtocol(HttpToolsProtocol):
@@ -26,11 +28,15 @@ class ShortcutProtocol(HttpToolsProtocol):
         """Take what uvicorn gives its protocols."""
         super().__init__(*args, **kwargs)
         self._lane: FastLane = self.app.lane  # a SegmentationApp, never wrapped
+        self._short_path = _NOWHERE if self.app.tracing else _PATH
         self._invocation: InvocationHeaders | None = None
         """Of the request that is taking the short cut."""
         self._chunks: list[bytes] = []
         self._header_bytes = 0
         self._is_stopping = False
+        self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
+        if self.app.ticker is not None:
+            self.app.ticker.start()
 
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made once it is known to be needed."""
@@ -90,7 +96,7 @@ class ShortcutProtocol(HttpToolsProtocol):
     def _may_be_short(self) -> bool:
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         return (
-            self.url == _PATH
+            self.url == self._short_path
             and not self.expect_100_continue
             and (cycle is None or cycle.response_complete)
             and not self.flow.write_paused
@@ -113,13 +119,26 @@ class ShortcutProtocol(HttpToolsProtocol):
 
     def _write(self, reply: Invocation) -> None:
         keeps_alive = self.parser.should_keep_alive() and not self._is_stopping
-        parts = [STATUS_LINE[reply.status]]
-        for name, value in (*self.server_state.default_headers, *reply.headers):
-            parts += (name, b": ", value, b"\r\n")
-        if not keeps_alive:
-            parts.append(b"connection: close\r\n")
-        parts.append(b"content-length: %d\r\n\r\n%b" % (len(reply.body), reply.body))
-        self.transport.write(b"".join(parts))
+        connection = b"" if keeps_alive else b"connection: close\r\n"
+        self.transport.write(
+            b"%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"
+            % (self._head(reply), reply.request_id, connection, len(reply.body), reply.body)
+        )
         if not keeps_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def _head(self, reply: Invocation) -> bytes:
+        """Return status line and headers; most answers on a connection have those of the answer before."""
+        default, headers, status, head = self._last_head
+        if (
+            headers is reply.headers
+            and default is self.server_state.default_headers
+            and status == reply.status
+        ):
+            return head
+        default = self.server_state.default_headers
+        lines = (b"%b: %b\r\n" % pair for pair in (*default, *reply.headers))
+        head = STATUS_LINE[reply.status] + b"".join(lines)
+        self._last_head = (default, reply.headers, reply.status, head)
+        return head

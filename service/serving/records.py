@@ -7,7 +7,9 @@ import ast
 import csv
 import io
 import itertools
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from service.errors import InvalidPayloadError, InvalidRecordError
+from service.errors import InvalidPayloadError, InvalidRecordError, RejectReason
 from service.features import (
     AGE,
     FEATURE_NAMES,
@@ -43,12 +45,15 @@ _NPY_DTYPE: Final = re.compile(r"[<>|=][fiu]\d{1,2}")
 _KINDS: Final = {str: "text", bool: "a boolean", type(None): "null", list: "a list", dict: "an object"}
 
 
-def read_records(records: Iterable[object], *, is_lenient: bool) -> Iterator[Vector | None]:
+def read_records(
+    records: Iterable[object], *, is_lenient: bool, rejected: Counter[RejectReason] | None = None
+) -> Iterator[Vector | None]:
     """Yield the features of each record; None for a bad one when lenient.
 
     Args:
         records: As they come out of JSON, or mappings of text out of CSV.
         is_lenient: Whether a bad record yields None.
+        rejected: Counts the records that yield None.
 
     Raises:
         InvalidRecordError: A record is bad, and not lenient.
@@ -56,9 +61,11 @@ def read_records(records: Iterable[object], *, is_lenient: bool) -> Iterator[Vec
     for position, record in enumerate(records):
         try:
             yield _read_record(record, position)
-        except InvalidRecordError:
+        except InvalidRecordError as exc:
             if not is_lenient:
                 raise
+            if rejected is not None:
+                rejected[exc.reason] += 1
             yield None
 
 
@@ -186,6 +193,7 @@ def _read_object(record: Mapping[str, Any], position: int) -> Vector:
             f"{missing[0]} is missing in record {position}; a record is {ACCEPTED_RECORDS}",
             position=position,
             field=missing[0],
+            reason=RejectReason.MISSING,
         )
     age = _value(record[AGE], AGE, position)
     if SPENDING_POWER in record:
@@ -199,14 +207,22 @@ def _value(value: object, field: str, position: int) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if is_valid_value(value):
             return float(value)
-        problem = "negative" if value < 0 else "not finite" if value != value else "too large"  # noqa: PLR0124
+        reason = _reason(value)
+        problem = reason.replace("_", " ")
     else:
-        problem = _KINDS.get(type(value), "no number")
+        reason, problem = RejectReason.NOT_A_NUMBER, _KINDS.get(type(value), "no number")
     raise InvalidRecordError(
         f"{field} in record {position} is {problem}; it must be a number from 0 to {MAX_VALUE:g}",
         position=position,
         field=field,
+        reason=reason,
     )
+
+
+def _reason(number: float) -> RejectReason:
+    if number < 0:
+        return RejectReason.NEGATIVE
+    return RejectReason.NOT_FINITE if math.isnan(number) else RejectReason.TOO_LARGE
 
 
 def _header(names: Sequence[str]) -> dict[str, int]:

@@ -16,10 +16,12 @@ from uvicorn.supervisors import Multiprocess
 import service
 from service.errors import ConfigurationError
 from service.logs import log_config
-from service.serving.app import create_app
+from service.serving.app import AppFactory, create_app
 from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
+from service.serving.signals import tracing
+from service.serving.signals.board import Board
 from service.settings import Settings, variables
 
 KEEP_ALIVE_S: Final = 75
@@ -41,6 +43,10 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         ArtifactError: The model cannot be used.
         ConfigurationError: The port is taken, or not allowed.
     """
+    if settings.emf_namespace and not settings.logs_json:
+        raise ConfigurationError(
+            f"SERVICE_EMF_NAMESPACE={settings.emf_namespace!r} needs SERVICE_LOG_FORMAT=json"
+        )
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(load_artifact(settings), settings)
@@ -53,7 +59,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         return
     # Each worker builds the application for itself, from the environment.
     os.environ.update(_environment(settings))
-    config = _config("service.serving.app:create_app_from_environment", settings, factory=True)
+    config = _config(AppFactory(Board()), settings, factory=True)
     _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
 
 
@@ -98,8 +104,8 @@ def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.C
         workers=settings.workers,
         http=ShortcutProtocol,
         ws="none",
-        lifespan="off",
-        log_config=log_config(settings.log_level),
+        lifespan="on" if tracing.is_wanted(os.environ) else "off",
+        log_config=log_config(settings.log_level, is_json=settings.logs_json),
         access_log=False,
         server_header=False,
         proxy_headers=False,

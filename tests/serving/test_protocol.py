@@ -96,9 +96,35 @@ def test_both_ways_answer_with_the_same_headers(connection: Connection, body: by
 
     assert short[0] == long[0]
     assert short[2] == long[2]
+    assert short[1].pop("x-request-id") != long[1].pop("x-request-id")
     assert {name: value for name, value in short[1].items() if name != "date"} == {
         name: value for name, value in long[1].items() if name != "date"
     }
+
+
+@pytest.mark.parametrize("body", [SMALL, OBJECTS, LARGE, b"x"], ids=["small", "objects", "large", "refused"])
+def test_a_request_keeps_the_id_that_it_came_with(connection: Connection, body: bytes) -> None:
+    connection.send(post(body, "X-Request-Id: team/42") + post(body, 'X-Request-Id: a"b') + post(body))
+    given, unsafe, own = (connection.read()[1]["x-request-id"] for _ in range(3))
+
+    assert given == "team/42"
+    assert re.fullmatch("[0-9a-f]{16}", unsafe)
+    assert re.fullmatch("[0-9a-f]{16}", own)
+    assert unsafe != own
+
+
+def test_answers_of_different_kinds_on_one_connection_have_their_own_headers(connection: Connection) -> None:
+    """The head of the answer before is kept for the next one."""
+    connection.send(post(SMALL) + post(b"x") + post(SMALL, "Accept: text/csv") + post(SMALL))
+    answers = [connection.read() for _ in range(4)]
+
+    assert [status for status, _, _ in answers] == [200, 400, 200, 200]
+    assert [headers["content-type"] for _, headers, _ in answers] == [
+        "application/json",
+        "application/json",
+        "text/csv",
+        "application/json",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""Hold what is noted of an answered invocation."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from service.serving.invocation import Invocation
+
+
+class Digest(NamedTuple):
+    """Hold the counts of one answer's many records."""
+
+    segments: npt.NDArray[np.intp]
+    bins: tuple[npt.NDArray[np.intp], ...]
+    """Of Age and of Spending_Power; empty where features are not counted."""
+
+
+class Entry(NamedTuple):
+    """Hold an invocation that was answered."""
+
+    reply: Invocation
+    inference_id: bytes
+    """The caller's own, b"" where it gave none."""
+    content_type: bytes
+    """Of the payload, b"" where the caller gave none."""
+    bytes_in: int
+    """Size of the payload."""
+    seconds: float
+    """From the complete payload to the answer."""
+    trace_id: str
+    """Of the request's trace, "" without one."""
+    digest: Digest | None = None
+    """Of many records; None where they are few, or not counted yet."""

@@ -1,0 +1,49 @@
+"""Note each answered invocation at once, then count and log all of one turn of the event loop together."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+
+from service.serving.invocation import Invocation
+from service.serving.signals.access_log import AccessLog
+from service.serving.signals.entry import Digest, Entry
+from service.serving.signals.meter import Meter
+
+
+class Journal:
+    """Keep what was answered until nobody waits for an answer; use it in the event loop alone."""
+
+    def __init__(
+        self, meter: Meter, access_log: AccessLog, *, trace_id: Callable[[], str] | None = None
+    ) -> None:
+        """Take where invocations are counted and logged, and what tells the trace they belong to."""
+        self._trace_id = trace_id
+        self._meter = meter
+        self._access_log = access_log
+        self._entries: list[Entry] = []
+        self._request_ids = map((os.urandom(4).hex().encode() + b"%08x").__mod__, itertools.count(1))
+
+    def note(  # keywords cost time, and this is in the way of every invocation
+        self,
+        reply: Invocation,
+        request_id: bytes,
+        inference_id: bytes,
+        content_type: bytes,
+        bytes_in: int,
+        seconds: float,
+        digest: Digest | None = None,
+    ) -> None:
+        """Name the invocation, and remember it; see Entry for the arguments."""
+        reply.request_id = request_id or next(self._request_ids)
+        if not self._entries:
+            asyncio.get_running_loop().call_soon(self.flush)
+        trace_id = self._trace_id() if self._trace_id else ""
+        self._entries.append(Entry(reply, inference_id, content_type, bytes_in, seconds, trace_id, digest))
+
+    def flush(self) -> None:
+        """Count and log what was noted."""
+        if self._entries:
+            entries, self._entries = self._entries, []
+            self._meter.count_invocations(entries)
+            self._access_log.write(entries)
