@@ -9,11 +9,14 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 import service
+from service import contract
 from service.artifact import TRAINING, Artifact
 from service.serving.fastlane import FastLane
 from service.serving.invocation import error_body
-from service.serving.loading import load_artifact, served_model
+from service.serving.loading import check_default_accept, load_artifact, served_model
+from service.serving.multi_model import MultiModel
 from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION
+from service.serving.runtime_api import RuntimeApi
 from service.settings import Settings, Switch, read_settings
 
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
@@ -35,9 +38,16 @@ class SegmentationApp(FastAPI):
             redirect_slashes=False,
             exception_handlers={HTTPException: _refuse, Exception: _fail},
         )
+        check_default_accept(settings)
         served = served_model(artifact, settings) if artifact else None
         self.lane = FastLane(served, settings)
         self._fast_routes = self.lane.routes
+        self._models = MultiModel(self.lane, settings) if settings.multi_model else None
+        self._runtime = (
+            RuntimeApi(self.lane, settings, served=served, models=self._models)
+            if settings.runtime_api is Switch.ON
+            else None
+        )
         if has_console:
             self._add_docs()
             self._add_model_card(artifact)
@@ -45,10 +55,22 @@ class SegmentationApp(FastAPI):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Dispatch the contract's routes ahead of the middleware stack."""
         endpoint = self._fast_routes.get(scope.get("path"))
-        if endpoint is None or scope["type"] != "http":
-            await super().__call__(scope, receive, send)
-        else:
+        if endpoint is not None and scope["type"] == "http":
             await endpoint(scope, receive, send)
+        elif not await self._answers_by_prefix(scope, receive, send):
+            await super().__call__(scope, receive, send)
+
+    async def _answers_by_prefix(self, scope: Any, receive: Any, send: Any) -> bool:
+        """Answer what lies below /models and /endpoints; False for anything else."""
+        top = "/" + scope.get("path", "").partition("/")[2].partition("/")[0]
+        if scope["type"] != "http":
+            return False
+        if top == contract.MODELS_PATH and self._models is not None:
+            await self._models(scope, receive, send)
+            return True
+        if top == contract.ENDPOINTS_PATH and self._runtime is not None:
+            return await self._runtime(scope, receive, send)
+        return False
 
     def openapi(self) -> dict[str, Any]:
         """Describe the API, the fast lane's routes included."""
@@ -90,7 +112,7 @@ def create_app(artifact: Artifact | None, settings: Settings) -> SegmentationApp
 def create_app_from_environment() -> SegmentationApp:
     """Return the application that the environment asks for: what each server process calls."""
     settings = read_settings()
-    return create_app(load_artifact(settings), settings)
+    return create_app(None if settings.multi_model else load_artifact(settings), settings)
 
 
 def model_card(artifact: Artifact) -> dict[str, Any]:

@@ -2,17 +2,21 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 
 from service.contract import MAX_ERROR_BYTES
 from service.errors import (
+    InsufficientMemoryError,
+    InvalidModelError,
     InvalidPayloadError,
     InvalidRecordError,
     InvocationError,
     InvocationTimeoutError,
+    ModelAlreadyLoadedError,
+    ModelNotLoadedError,
     ModelNotReadyError,
     NotAcceptableError,
     PayloadTooLargeError,
@@ -28,11 +32,15 @@ from service.settings import OnError
 STATUSES: Final[Mapping[type[InvocationError], int]] = {
     InvalidRecordError: 400,
     InvalidPayloadError: 400,
+    InvalidModelError: 400,
+    ModelNotLoadedError: 404,
     NotAcceptableError: 406,
+    ModelAlreadyLoadedError: 409,
     PayloadTooLargeError: 413,
     UnsupportedContentTypeError: 415,
     ModelNotReadyError: 503,
     InvocationTimeoutError: 504,
+    InsufficientMemoryError: 507,
 }
 
 Header = tuple[bytes, bytes]
@@ -53,6 +61,12 @@ class ServedModel:
     version: str
     default_accept: str = Media.JSON.value
     on_error: OnError = OnError.REJECT
+    version_header: Header = field(init=False, repr=False)
+    """Of every answer."""
+
+    def __post_init__(self) -> None:
+        """Encode the version once."""
+        object.__setattr__(self, "version_header", version_header(self.version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,6 @@ def plan_invocation(content_type: str, accept: str, attributes: str, model: Serv
         attributes,
         default_accept=model.default_accept,
         on_error=model.on_error,
-        version=model.version,
     )
 
 
@@ -109,7 +122,7 @@ def answer_quickly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | 
     """Answer plain numbers with labels, in nanoseconds a record; None for what may take microseconds."""
     try:
         if len(body) <= _SMALL and plan.is_plain_json and (text := _answer_few(body, model)):
-            return Invocation(200, text, plan.content_type, plan.headers)
+            return Invocation(200, text, plan.content_type, (*plan.headers, model.version_header))
         if plan.has_detail or plan.reader is Reader.NPY:
             return None
         payload = decode_plain(body, reader=plan.reader)
@@ -132,7 +145,7 @@ def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
     else:
         labels = model.model.partition.assign(payload.vectors)
         text = encode_labels(labels, bad=payload.bad, media=plan.media, k=len(model.model.centroids))
-    return Invocation(200, text, plan.content_type, plan.headers)
+    return Invocation(200, text, plan.content_type, (*plan.headers, model.version_header))
 
 
 def refuse(error: InvocationError, *, version: str) -> Invocation:
@@ -141,11 +154,13 @@ def refuse(error: InvocationError, *, version: str) -> Invocation:
         status=STATUSES.get(type(error), 500),
         body=error_body(error.code, str(error), details=_position(error)),
         content_type=Media.JSON.value,
-        headers=(
-            (b"content-type", Media.JSON.value.encode()),
-            (b"x-segserve-model-version", version.encode()),
-        ),
+        headers=((b"content-type", Media.JSON.value.encode()), version_header(version)),
     )
+
+
+def version_header(version: str) -> Header:
+    """Return the header that names the model which answered."""
+    return b"x-segserve-model-version", version.encode()
 
 
 def error_body(code: str, message: str, *, details: Mapping[str, object] | None = None) -> bytes:

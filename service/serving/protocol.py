@@ -2,21 +2,20 @@
 
 uvicorn spends more on turning a request into a scope and a task than an invocation costs. This subclass of
 its protocol keeps its parser, limits, timeouts, pipelining and shutdown. It takes a short cut where a request
-is plainly a small POST to /invocations with nothing before it on its connection; all else goes uvicorn's way.
+is plainly a small POST to a model's invocations with nothing before it on its connection; all else goes
+uvicorn's way.
 """
 
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service import contract
-from service.serving.fastlane import INLINE_BYTES, FastLane, InvocationHeaders, read_headers
-from service.serving.invocation import Invocation
+from service.serving.fastlane import INLINE_BYTES, FastLane
+from service.serving.headers import InvocationHeaders, read_headers
+from service.serving.invocation import Invocation, ServedModel
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """Names and values of one request's headers together; httptools sets no limit."""
-
-_PATH: Final = contract.INVOCATIONS_PATH.encode()
 
 
 class ShortcutProtocol(HttpToolsProtocol):
@@ -28,6 +27,8 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._lane: FastLane = self.app.lane  # a SegmentationApp, never wrapped
         self._invocation: InvocationHeaders | None = None
         """Of the request that is taking the short cut."""
+        self._model: ServedModel | None = None
+        """What answers it."""
         self._chunks: list[bytes] = []
         self._header_bytes = 0
         self._is_stopping = False
@@ -75,7 +76,8 @@ class ShortcutProtocol(HttpToolsProtocol):
             return
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        reply = self._lane.answer_now(body, headers)
+        model, self._model = self._model, None
+        reply = self._lane.answer_now(body, headers, model) if model else None
         if reply is None:
             self._take_the_long_way(body)
         else:
@@ -88,10 +90,12 @@ class ShortcutProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _may_be_short(self) -> bool:
+        self._model = self._lane.short_cuts.get(self.url)
+        if self._model is None:
+            return False
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         return (
-            self.url == _PATH
-            and not self.expect_100_continue
+            not self.expect_100_continue
             and (cycle is None or cycle.response_complete)
             and not self.flow.write_paused
             and self.parser.get_method() == b"POST"
