@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -163,7 +163,7 @@ class SegmentModel:
             raise CorruptArtifactError("model.json is not JSON") from exc
         _check_format(document)
         try:
-            model: Self = TypeAdapter(cls).validate_json(content)
+            model: Self = _adapter().validate_json(content)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -178,6 +178,12 @@ class SegmentModel:
             raise CorruptArtifactError(f"model.json: segments must have the ids 0 to {k - 1}, in order")
         if len(self.golden.records) != len(self.golden.clusters):
             raise CorruptArtifactError("model.json: golden records and clusters differ in number")
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    """Return what validates a model; making it takes far longer than validating one."""
+    return TypeAdapter(SegmentModel)
 
 
 def _check_format(document: Any) -> None:

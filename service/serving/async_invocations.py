@@ -67,7 +67,7 @@ class AsyncInvocations:
         self, call: RuntimeCall, body: bytes, model: ServedModel | None
     ) -> tuple[Invocation, Job | None]:
         """Return the answer to the caller, and what is left to do; raise ValidationError."""
-        location = call.get("inputlocation")
+        location = call.input_location
         self._check(location, body)
         if self._waiting >= _MAX_WAITING:
             return service_unavailable(f"{_MAX_WAITING} asynchronous invocations are waiting already"), None
@@ -146,7 +146,7 @@ class AsyncInvocations:
             return f"the request has waited longer than its RequestTTLSeconds, {limit}"
         headers = job.call.to_invocation()
         try:
-            body = job.body if job.body is not None else await self._fetch(job.call.get("inputlocation"))
+            body = job.body if job.body is not None else await self._fetch(job.call.input_location)
         except InvocationError as exc:
             return self._lane.refuse(exc, headers, job.model)
         except LocationError as exc:

@@ -212,8 +212,12 @@ class MultiModel:
         return served
 
     async def _read(self, url: str) -> tuple[ServedModel, str]:
+        # Not as the future's result: asyncio and concurrent.futures keep that in a cycle of references, and
+        # so in memory after the model is unloaded.
+        found: list[tuple[ServedModel, str]] = []
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _read_model, url, self._settings)
+        await loop.run_in_executor(self._threads, lambda: found.append(_read_model(url, self._settings)))
+        return found.pop()
 
     def _forget(self, name: str) -> None:
         self._short_cuts.pop(_invoke_path(name), None)

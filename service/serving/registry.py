@@ -19,8 +19,9 @@ from typing import Any, Final
 
 import orjson
 
-_HEADER: Final = struct.Struct("=QQQQ")
-"""Changes so far; how often the journal was written anew; where in the file it begins, and its bytes."""
+_HEADER: Final = struct.Struct("=QQQQQ")
+"""Changes so far; how often the journal was written anew; where in the file it begins; its bytes; and its
+bytes when it was last written anew."""
 _START: Final = mmap.PAGESIZE
 """Of the journals, behind the page that is shared."""
 _COMPACT_BYTES: Final = 1024 * 1024
@@ -98,7 +99,7 @@ class SharedRegistry(Registry):
             if os.fstat(self._file).st_size < _START:
                 os.ftruncate(self._file, _START)
         self._page = mmap.mmap(self._file, _START)
-        self._seen = (0, 0, 0, 0)
+        self._seen = (0, 0, 0, 0, 0)
 
     def is_current(self) -> bool:
         """Tell whether nothing has changed since the last look."""
@@ -130,19 +131,20 @@ class SharedRegistry(Registry):
         self._append(_removal(name))
 
     def _append(self, line: bytes) -> None:
-        changes, rewrites, start, size = self._seen
-        if size > _COMPACT_BYTES and size > _COMPACT_RATIO * len(line) * (len(self._entries) + 1):
+        changes, rewrites, start, size, base = self._seen
+        if size - base > max(_COMPACT_BYTES, _COMPACT_RATIO * base):
             line = b"".join((b"%d\n" % self._last_serial, *map(_addition, self._entries.values())))
             # Beside the old journal, which counts until the header says otherwise, whoever dies in between.
-            start, size, rewrites = 0 if len(line) <= start else start + size, 0, rewrites + 1
+            start, size = 0 if len(line) <= start else start + size, 0
+            rewrites, base = rewrites + 1, len(line)
         os.pwrite(self._file, line, _START + start + size)
-        self._seen = (changes + 1, rewrites, start, size + len(line))
+        self._seen = (changes + 1, rewrites, start, size + len(line), base)
         _HEADER.pack_into(self._page, 0, *self._seen)
 
     def _replay(self) -> None:
         """Read what has been added since the last look, or all that was written anew."""
         seen, self._seen = self._seen, _HEADER.unpack_from(self._page)
-        _, rewrites, start, size = self._seen
+        _, rewrites, start, size, _ = self._seen
         is_anew = rewrites != seen[1]
         begin = 0 if is_anew else seen[3]
         lines = os.pread(self._file, size - begin, _START + start + begin).splitlines()

@@ -89,6 +89,11 @@ class RuntimeCall:
         """Return a header by what stands behind `X-Amzn-SageMaker-`, "" where the caller gave none."""
         return self.fields.get(f"{_PREFIX}{name}", "")
 
+    @property
+    def input_location(self) -> str:
+        """Return where the payload lies, "" where it came along; clients write it as UTF-8."""
+        return self._field(f"{_PREFIX}inputlocation").decode(errors="replace")
+
     def to_invocation(self) -> InvocationHeaders:
         """Return what the container gets to see of the headers."""
         return InvocationHeaders(
