@@ -94,7 +94,11 @@ def load(client: httpx.Client, name: str, path: Path) -> httpx.Response:
 
 
 def invoke(client: httpx.Client, name: str, body: bytes = DEFAULT_BODY, **headers: str) -> httpx.Response:
-    return client.post(f"/models/{quote(name, safe='')}/invoke", content=body, headers=headers)
+    return client.post(
+        f"/models/{quote(name, safe='')}/invoke",
+        content=body,
+        headers={key.replace("_", "-"): value for key, value in headers.items()},
+    )
 
 
 def listed(client: httpx.Client) -> dict[str, str]:
@@ -150,7 +154,7 @@ def test_a_model_answers_as_it_does_alone(
 ) -> None:
     load(client, name, de)
     large = b"[" + b",".join([b"[25, 1250.0]"] * 20_000) + b"]"
-    detailed = invoke(client, name, Accept="text/csv; detail=full", **{"X-Amzn-SageMaker-Target-Model": name})
+    detailed = invoke(client, name, Accept="text/csv; detail=full", X_Amzn_SageMaker_Target_Model=name)
 
     assert invoke(client, name, large).json() == [labels[0]] * 20_000
     assert detailed.headers["content-type"] == "text/csv"
