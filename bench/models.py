@@ -32,6 +32,9 @@ class Pair:
     round: int
     alone: Load
     among: Load
+    alone_cpu_s: float
+    among_cpu_s: float
+    """Of each server during its load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class ManyResults:
     models: int
     load_s: float
     """For all of them, one after the other, each from a file of its own."""
+    load_cpu_s: float
     unload_s: float
     """For a thousand of them, or for all where there are fewer."""
     empty_mb: float
@@ -67,6 +71,14 @@ class ManyResults:
     def rate_ratio(self) -> float:
         """Return the median over rounds of invocations of one among many, as a share of one alone."""
         return median(_rate(pair.among) / _rate(pair.alone) for pair in self.pairs)
+
+    @property
+    def cpu_ratio(self) -> float:
+        """Return the same of the CPU time of a request: what to trust on a noisy machine."""
+        return median(
+            (pair.among_cpu_s / pair.among.requests) / (pair.alone_cpu_s / pair.alone.requests)
+            for pair in self.pairs
+        )
 
     def rate(self, *, among: bool) -> float:
         """Return the median requests per second of either server."""
@@ -99,21 +111,28 @@ def run_many(
     body_path = folder / "one.json"
     body_path.write_bytes(make_payload(1))
 
-    def load_on(url: str) -> Load:
-        return put_load(url, client=client, body_path=body_path, connections=ONE.connections, seconds=seconds)
+    def load_on(server: Server, path: str) -> tuple[Load, float]:
+        before = server.cpu_s()
+        load = put_load(
+            server.url(path), client=client, body_path=body_path, connections=ONE.connections, seconds=seconds
+        )
+        return load, server.cpu_s() - before
 
     with running_many() as many, running(ServerName.SEGSERVE, store=store) as one:
         empty_mb = many.pss_mb()
         log(f"loading {models:,} models")
+        cpu_s = many.cpu_s()
         load_s = _time(many, _loads(folder, models))
+        load_cpu_s = many.cpu_s() - cpu_s
         full_mb = many.pss_mb()
         pairs = []
         for number in range(1, rounds + 1):
             log(f"many models, round {number} of {rounds}")
-            among = load_on(many.url(f"/models/{models // 2}/invoke"))
-            pairs.append(Pair(number, load_on(one.url("/invocations")), among))
+            among, among_cpu_s = load_on(many, f"/models/{models // 2}/invoke")
+            alone, alone_cpu_s = load_on(one, "/invocations")
+            pairs.append(Pair(number, alone, among, alone_cpu_s, among_cpu_s))
         unload_s = _time(many, (("DELETE", f"/models/{n}", b"") for n in range(min(models, _UNLOADED))))
-    return ManyResults(models, load_s, unload_s, empty_mb, full_mb, pairs)
+    return ManyResults(models, load_s, load_cpu_s, unload_s, empty_mb, full_mb, pairs)
 
 
 def make_models(artifact_path: Path, folder: Path, models: int) -> None:

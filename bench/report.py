@@ -55,6 +55,7 @@ def many_table(results: ManyResults) -> Table:
     table.add_column("measured", justify="right")
     for what, value in (
         ("loads/s", f"{results.loads_per_s:,.0f}"),
+        ("CPU ms a load", f"{results.load_cpu_s / results.models * 1e3:.2f}"),
         ("unloads/s", f"{results.unloads_per_s:,.0f}"),
         ("PSS without a model, MB", f"{results.empty_mb:.1f}"),
         ("PSS with all of them, MB", f"{results.full_mb:.1f}"),
@@ -62,6 +63,7 @@ def many_table(results: ManyResults) -> Table:
         ("requests/s of a server with one model", f"{results.rate(among=False):,.0f}"),
         ("requests/s of one among them", f"{results.rate(among=True):,.0f}"),
         ("the same as a share", f"{results.rate_ratio:.2f}"),
+        ("CPU of a request, one among them to one alone", f"{results.cpu_ratio:.2f}"),
     ):
         table.add_row(what, value)
     return table
