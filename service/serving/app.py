@@ -15,7 +15,7 @@ from service.serving.fastlane import FastLane
 from service.serving.invocation import error_body
 from service.serving.loading import check_default_accept, load_artifact, served_model
 from service.serving.multi_model import MultiModel
-from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION
+from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, MODELS_PATHS, RUNTIME_PATHS
 from service.serving.runtime_api import RuntimeApi
 from service.settings import Settings, Switch, read_settings
 
@@ -76,7 +76,11 @@ class SegmentationApp(FastAPI):
         """Describe the API, the fast lane's routes included."""
         if not self.openapi_schema:
             schema = super().openapi()
-            schema["paths"] = {**CONTRACT_PATHS, **schema["paths"]}
+            more = {
+                **(RUNTIME_PATHS if self._runtime else {}),
+                **(MODELS_PATHS if self._models else {}),
+            }
+            schema["paths"] = {**CONTRACT_PATHS, **more, **schema["paths"]}
             self.openapi_schema = schema
         return self.openapi_schema
 
