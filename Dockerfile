@@ -35,8 +35,11 @@ ENV PYTHONPATH=/opt/segserve:/opt/segserve/lib PYTHONSAFEPATH=1 PYTHONUNBUFFERED
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SERVICE_STORE=/tmp/models SERVICE_LOG_FORMAT=auto
 COPY --from=build /image /
 COPY --from=build /code /
-# C7: SageMaker may choose the port. C68 stays away until multi-model endpoints are served.
+# C7: SageMaker may choose the port. C68: with --build-arg MULTI_MODEL=true it takes the image for multi-model
+# endpoints; the image itself can serve both ways.
+ARG MULTI_MODEL=false
 LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
+      com.amazonaws.sagemaker.capabilities.multi-models="${MULTI_MODEL}" \
       org.opencontainers.image.title="segserve" \
       org.opencontainers.image.description="A CSV of customers becomes a customer-segmentation service" \
       org.opencontainers.image.version="${VERSION}" \

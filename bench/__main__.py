@@ -3,6 +3,8 @@
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,12 +13,15 @@ import typer
 from rich.console import Console
 
 from bench import report
+from bench.models import ManyResults, run_many
 from bench.serving import ServingBench, ServingResults
-from bench.targets import serving_targets, training_targets
+from bench.targets import many_targets, serving_targets, training_targets
 from bench.training import Training, run_trainings, train_sample
 from service.load.tools import Tool, find_tool
 
 SIZES: Final = (10_000, 100_000, 300_000, 1_000_000)
+MODELS: Final = 10_000
+QUICK_MODELS: Final = 200
 QUICK_SIZES: Final = (1_000, 2_000, 4_000)
 LOAD_S: Final = 3
 QUICK_LOAD_S: Final = 1
@@ -32,6 +37,7 @@ class Part(StrEnum):
 
     SERVING = "serving"
     TRAINING = "training"
+    MODELS = "models"
 
 
 def main(
@@ -54,31 +60,59 @@ def main(
     rounds = 1 if quick else rounds
     client = find_tool()
     CACHE_DIR.mkdir(exist_ok=True)
-    serving = _serve(store, client=client, rounds=rounds, quick=quick) if only != Part.TRAINING else None
-    trainings = _train(rounds=rounds, quick=quick) if only != Part.SERVING else []
+    serving, many = None, None
+    with _model_store(store) as served:
+        if only in {None, Part.SERVING}:
+            serving = _serve(served, client=client, rounds=rounds, quick=quick)
+        if only in {None, Part.MODELS}:
+            many = _serve_many(served, client=client, rounds=rounds, quick=quick)
+    trainings = _train(rounds=rounds, quick=quick) if only in {None, Part.TRAINING} else []
     targets = [
         *(serving_targets(serving) if serving else []),
+        *(many_targets(many) if many else []),
         *(training_targets(trainings) if trainings else []),
     ]
     if serving:
         _console.print(f"Load generator: {client}", report.load_table(serving), report.process_table(serving))
+    if many:
+        _console.print(report.many_table(many))
     if trainings:
         _console.print(report.training_table(trainings))
     _console.print(report.target_table(targets))
-    path = report.save(client=client, serving=serving, trainings=trainings, targets=targets)
+    path = report.save(client=client, serving=serving, many=many, trainings=trainings, targets=targets)
     _console.print(f"Raw results: {path}", soft_wrap=True)
     if not quick and not all(target.is_met for target in targets):
         raise typer.Exit(1)
 
 
-def _serve(store: Path | None, *, client: Tool, rounds: int, quick: bool) -> ServingResults:
+@contextmanager
+def _model_store(store: Path | None) -> Iterator[Path]:
+    """Provide a store with a model, that of the sample unless another is given."""
+    if store is not None:
+        yield store.absolute()
+        return
     with tempfile.TemporaryDirectory() as folder:
-        if store is None:
-            store = Path(folder) / "models"
-            train_sample(store, folder=CACHE_DIR)
+        train_sample(Path(folder), folder=CACHE_DIR)
+        yield Path(folder)
+
+
+def _serve(store: Path, *, client: Tool, rounds: int, quick: bool) -> ServingResults:
+    with tempfile.TemporaryDirectory() as folder:
         seconds = QUICK_LOAD_S if quick else LOAD_S
-        bench = ServingBench(Path(folder), store=store.absolute(), client=client, seconds=seconds, log=_log)
-        return bench.run(rounds)
+        return ServingBench(Path(folder), store=store, client=client, seconds=seconds, log=_log).run(rounds)
+
+
+def _serve_many(store: Path, *, client: Tool, rounds: int, quick: bool) -> ManyResults:
+    with tempfile.TemporaryDirectory() as folder:
+        return run_many(
+            Path(folder),
+            store=store,
+            client=client,
+            models=QUICK_MODELS if quick else MODELS,
+            rounds=rounds,
+            seconds=QUICK_LOAD_S if quick else LOAD_S,
+            log=_log,
+        )
 
 
 def _train(*, rounds: int, quick: bool) -> list[Training]:

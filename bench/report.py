@@ -12,6 +12,7 @@ from typing import Final
 
 from rich.table import Table
 
+from bench.models import ManyResults
 from bench.servers import ServerName
 from bench.serving import LOADED, WORKLOADS, ServingResults, Workload
 from bench.targets import Target, cpu_ms, load_ratio, requests_per_s
@@ -44,6 +45,27 @@ def process_table(results: ServingResults) -> Table:
         start_s = median(start.start_s for start in results.starts if start.server == server)
         memory_mb = results.memory_mb.get(server)
         table.add_row(server, f"{start_s:.2f}", "" if memory_mb is None else f"{memory_mb:.1f}")
+    return table
+
+
+def many_table(results: ManyResults) -> Table:
+    """Return what many models in one process cost."""
+    table = Table(title=f"{results.models:,} models in one process")
+    table.add_column("what")
+    table.add_column("measured", justify="right")
+    for what, value in (
+        ("loads/s", f"{results.loads_per_s:,.0f}"),
+        ("CPU ms a load", f"{results.load_cpu_s / results.models * 1e3:.2f}"),
+        ("unloads/s", f"{results.unloads_per_s:,.0f}"),
+        ("PSS without a model, MB", f"{results.empty_mb:.1f}"),
+        ("PSS with all of them, MB", f"{results.full_mb:.1f}"),
+        ("KB a model", f"{results.model_kb:.1f}"),
+        ("requests/s of a server with one model", f"{results.rate(among=False):,.0f}"),
+        ("requests/s of one among them", f"{results.rate(among=True):,.0f}"),
+        ("the same as a share", f"{results.rate_ratio:.2f}"),
+        ("CPU of a request, one among them to one alone", f"{results.cpu_ratio:.2f}"),
+    ):
+        table.add_row(what, value)
     return table
 
 
@@ -81,6 +103,7 @@ def save(
     *,
     client: Tool,
     serving: ServingResults | None,
+    many: ManyResults | None,
     trainings: Sequence[Training],
     targets: Sequence[Target],
 ) -> Path:
@@ -92,6 +115,7 @@ def save(
         "python": platform.python_version(),
         "client": client,
         "serving": asdict(serving) if serving else None,
+        "many_models": asdict(many) if many else None,
         "training": [asdict(training) for training in trainings],
         "targets": [{**asdict(target), "is_met": target.is_met} for target in targets],
     }

@@ -77,12 +77,28 @@ class Server:
 def running(name: ServerName, *, store: Path) -> Iterator[Server]:
     """Run a server with the latest model of a store while the block runs."""
     port = _free_port()
+    with _launched(name, _command(name, port=port, store=store), port=port) as server:
+        yield server
+
+
+@contextmanager
+def running_many(*, workers: int = 1) -> Iterator[Server]:
+    """Run a multi-model server without any model while the block runs."""
+    port = _free_port()
+    options = ["--host", HOST, "--port", str(port), "--workers", str(workers)]
+    command = [sys.executable, "-m", "service", "serve", *options]
+    with _launched(ServerName.SEGSERVE, command, port=port, SAGEMAKER_MULTI_MODEL="true") as server:
+        yield server
+
+
+@contextmanager
+def _launched(name: ServerName, command: Sequence[str], *, port: int, **variables: str) -> Iterator[Server]:
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter()
         process = subprocess.Popen(
-            _command(name, port=port, store=store),
+            command,
             cwd=ROOT,
-            env=environment(),
+            env={**environment(), **variables},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

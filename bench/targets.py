@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from bench.models import ManyResults
 from bench.servers import ServerName
 from bench.serving import MANY, ONE, Sample, ServingResults, Workload
 from bench.training import Training
@@ -13,6 +14,8 @@ MIN_HELLO_RATIO: Final = 0.8
 MIN_PLAIN_RATIO: Final = 5.0
 MIN_BULK_RATIO: Final = 10.0
 MAX_MEMORY_MB: Final = 75.0
+MIN_MANY_RATIO: Final = 0.9
+MAX_MODEL_KB: Final = 20.0
 MAX_START_RATIO: Final = 1.6
 MAX_PEAK_MB: Final = 1024.0
 MAX_GROWTH: Final = 1.3
@@ -49,6 +52,19 @@ def serving_targets(results: ServingResults) -> list[Target]:
         Target("10,000 records, records/s: x plain", to_plain_in_bulk, MIN_BULK_RATIO, is_floor=True),
         Target("memory of a worker, MB", memory_mb, MAX_MEMORY_MB),
         Target("start to first ping: x fastapi_hello", start_ratio(results), MAX_START_RATIO),
+    ]
+
+
+def many_targets(results: ManyResults) -> list[Target]:
+    """Compare many models in one process with their limits."""
+    return [
+        Target(
+            f"1 of {results.models:,} models, requests/s: x alone",
+            results.rate_ratio,
+            MIN_MANY_RATIO,
+            is_floor=True,
+        ),
+        Target("memory of a further model, KB", results.model_kb, MAX_MODEL_KB),
     ]
 
 

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -239,11 +240,17 @@ def _read_manifest(content: bytes | None) -> Manifest:
             f"{MANIFEST} has format version {found!r:.20}; this segserve reads version {FORMAT_VERSION}"
         )
     try:
-        return TypeAdapter(Manifest).validate_json(content)
+        return _manifest_adapter().validate_json(content)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CorruptArtifactError(f"{MANIFEST}: {where}: {first['msg']}") from None
+
+
+@cache
+def _manifest_adapter() -> TypeAdapter[Manifest]:
+    """Return what validates a manifest; making it takes far longer than validating."""
+    return TypeAdapter(Manifest)
 
 
 def _verify(files: Mapping[str, bytes], manifest: Manifest) -> None:

@@ -14,6 +14,16 @@ BIND_TO_PORT: Final = "SAGEMAKER_BIND_TO_PORT"
 MODEL_DIR: Final = "model"
 """C34: the unpacked, read-only model artifact, below the prefix. Source: as C6."""
 
+MODELS_DIR: Final = "models"
+"""C68: the unpacked models of a multi-model endpoint, below the prefix. Source: AWS guide, "Build Your Own
+Container for SageMaker AI Multi-Model Endpoints"."""
+
+MULTI_MODEL: Final = "SAGEMAKER_MULTI_MODEL"
+"""C68: true where models are loaded and unloaded at run time. Source: as MODELS_DIR."""
+
+MODELS_PATH: Final = "/models"
+"""C69. Source: AWS guide, "Custom Containers Contract for Multi-Model Endpoints"."""
+
 PREFIX: Final = "/opt/ml"
 """C34, C74: the tree that belongs to SageMaker."""
 
@@ -25,6 +35,10 @@ INVOCATIONS_PATH: Final = "/invocations"
 
 EXECUTION_PARAMETERS_PATH: Final = "/execution-parameters"
 """C48. Source: AWS guide, "Custom Inference Code with Batch Transform"."""
+
+ENDPOINTS_PATH: Final = "/endpoints"
+"""C101: the AWS runtime API, which SageMaker itself answers in front of containers. Source:
+API_runtime_InvokeEndpoint."""
 
 INVOCATION_TIMEOUT_S: Final = 60
 """C26: SageMaker gives up on a real-time answer after this. Source: API_runtime_InvokeEndpoint."""
@@ -46,6 +60,12 @@ BATCH_STRATEGIES: Final = ("MULTI_RECORD", "SINGLE_RECORD", "MultiRecord", "Sing
 
 MAX_ERROR_BYTES: Final = 2048
 """C28: OriginalMessage of a ModelError holds no more. Source: API_runtime_InvokeEndpoint."""
+
+MAX_ASYNC_INLINE_BYTES: Final = 128_000
+"""C110: the largest payload in an asynchronous request itself. Source: API_runtime_InvokeEndpointAsync."""
+
+ASYNC_TIMEOUT_S: Final = 900
+"""C63, C110: of an asynchronous invocation whose caller names none. Source: as MAX_ASYNC_INLINE_BYTES."""
 
 MAX_CUSTOM_ATTRIBUTES: Final = 1024
 """C29: visible US-ASCII characters. Source: API_runtime_InvokeEndpoint."""

@@ -19,6 +19,10 @@
         ├── NotAcceptableError
         ├── PayloadTooLargeError
         ├── ModelNotReadyError
+        ├── ModelNotLoadedError         a multi-model server has no model of this name
+        ├── ModelAlreadyLoadedError
+        ├── InvalidModelError           what a multi-model server is told to load is no model
+        ├── InsufficientMemoryError
         └── InvocationTimeoutError
 
 Messages read alone: what was wrong, where, what is accepted. They never repeat a payload.
@@ -152,6 +156,30 @@ class ModelNotReadyError(InvocationError):
     """Raised when no model is loaded, or the loaded one fails its self-test."""
 
     code = "ModelNotReady"
+
+
+class ModelNotLoadedError(InvocationError):
+    """Raised when a multi-model server has no model of this name."""
+
+    code = "ModelNotLoaded"
+
+
+class ModelAlreadyLoadedError(InvocationError):
+    """Raised when a multi-model server has a model of this name already."""
+
+    code = "ModelAlreadyLoaded"
+
+
+class InvalidModelError(InvocationError):
+    """Raised when what a multi-model server is told to load is no model that it can use."""
+
+    code = "InvalidModel"
+
+
+class InsufficientMemoryError(InvocationError):
+    """Raised when a multi-model server has no room for another model."""
+
+    code = "InsufficientMemory"
 
 
 class InvocationTimeoutError(InvocationError):

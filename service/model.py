@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -202,7 +202,7 @@ class SegmentModel:
             raise CorruptArtifactError("model.json is not JSON") from exc
         _check_format(document)
         try:
-            model: Self = TypeAdapter(cls).validate_json(content)
+            model: Self = _adapter().validate_json(content)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False)[0]
             where = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -218,6 +218,12 @@ class SegmentModel:
             raise CorruptArtifactError("model.json: segments must have ascending ids")
         if len(self.golden.records) != len(self.golden.clusters):
             raise CorruptArtifactError("model.json: golden records and clusters differ in number")
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    """Return what validates a model; making it takes far longer than validating one."""
+    return TypeAdapter(SegmentModel)
 
 
 def _check_format(document: Any) -> None:

@@ -118,6 +118,28 @@ class Settings(BaseSettings):
     )
     """CloudWatch namespace. With it, the line of each invocation carries its figures in CloudWatch's embedded
     metric format; needs lines in JSON."""
+    runtime_api: Annotated[Switch, BeforeValidator(_lower)] = Field(
+        Switch.ON, validation_alias="SERVICE_RUNTIME_API"
+    )
+    """Whether AWS's own clients can call /endpoints/NAME/...: on or off."""
+    async_output: str | None = Field(None, validation_alias="SERVICE_ASYNC_OUTPUT")
+    """Where asynchronous invocations write: a folder or s3://BUCKET/PREFIX. Default: a temporary folder."""
+    async_input: Path | None = Field(None, validation_alias="SERVICE_ASYNC_INPUT")
+    """Folder that file:// inputs of asynchronous invocations lie in. Default: none is read."""
+    s3_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]",
+        validation_alias=AliasChoices("SERVICE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    )
+    """URL of what stands for Amazon S3 in asynchronous invocations. Default: Amazon S3 itself."""
+    multi_model: bool = Field(default=False, validation_alias=contract.MULTI_MODEL)
+    """Whether models are loaded and unloaded while the server runs (C68)."""
+    max_models: int | None = Field(None, ge=1, validation_alias="SERVICE_MAX_MODELS")
+    """Most models that a multi-model server loads; one more gets 507. Default: what memory allows."""
+    memory_reserve_mb: int = Field(64, ge=0, validation_alias="SERVICE_MEMORY_RESERVE_MB")
+    """Memory that a multi-model server leaves free, in MiB; a load that finds less gets 507."""
+    registry: Path | None = Field(None, validation_alias="SERVICE_REGISTRY")
+    """Folder in which the workers of a multi-model server agree. Default: a temporary one."""
     batch: bool = Field(default=False, validation_alias="SAGEMAKER_BATCH")
     """Whether this is a batch transform job (C47)."""
     batch_strategy: str = Field("MULTI_RECORD", validation_alias="SAGEMAKER_BATCH_STRATEGY")
@@ -136,6 +158,11 @@ class Settings(BaseSettings):
     def model_dir(self) -> Path:
         """Return the folder that SageMaker unpacks a model artifact into."""
         return self.prefix / contract.MODEL_DIR
+
+    @property
+    def models_dir(self) -> Path:
+        """Return the folder that SageMaker unpacks the models of a multi-model endpoint into."""
+        return self.prefix / contract.MODELS_DIR
 
     @property
     def has_unpacked_model(self) -> bool:

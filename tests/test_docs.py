@@ -14,7 +14,7 @@ from service.cli import app
 from tests.conftest import clean_environment, wait_until
 
 ROOT = Path(__file__).parents[1]
-PAGES_WITH_COMMANDS = ("README.md", "docs/http.md", "docs/metrics.md", "docs/bench.md")
+PAGES_WITH_COMMANDS = ("README.md", "docs/http.md", "docs/metrics.md", "docs/bench.md", "docs/runtime.md")
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 
@@ -73,6 +73,26 @@ def test_commands_run_as_the_page_shows(shell: tuple[Path, str], page: str) -> N
             assert normalized(result.stdout) == normalized(expected), command
 
 
+def test_code_for_the_cloud_is_that_for_the_laptop_but_for_one_line(shell: tuple[Path, str]) -> None:
+    folder, port = shell
+    text = (ROOT / "docs" / "runtime.md").read_text()
+    laptop, cloud = re.findall(r"```python\n(import.*?)```", text, re.DOTALL)
+    pairs = zip(laptop.splitlines(), cloud.splitlines(), strict=True)
+    result = subprocess.run(
+        [sys.executable, "-c", laptop.replace("localhost:8080", f"localhost:{port}")],
+        cwd=folder,
+        env=clean_environment(AWS_ACCESS_KEY_ID="any", AWS_SECRET_ACCESS_KEY="any"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert [(here, there) for here, there in pairs if here != there] == [
+        ('URL = "http://localhost:8080"', "URL = None")
+    ]
+    assert result.stdout == "b'[2, 1]'\n", result.stderr
+
+
 def normalized(output: str) -> str:
     """Leave out what differs from run to run: version ids."""
     return VERSION.sub("VERSION", output.rstrip("\n"))
@@ -118,10 +138,10 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_routes_and_statuses_of_the_page_are_those_of_the_code() -> None:
     from service.serving.invocation import STATUSES
-    from service.serving.openapi import CONTRACT_PATHS
+    from service.serving.openapi import CONTRACT_PATHS, MODELS_PATHS, RUNTIME_PATHS
 
     page = (ROOT / "docs" / "http.md").read_text()
     for error, status in STATUSES.items():
         assert re.search(rf"\| {status} \| .*`{error.code}`", page), error
-    for path in CONTRACT_PATHS:
+    for path in (*CONTRACT_PATHS, *RUNTIME_PATHS, *MODELS_PATHS):
         assert f"{path}`" in page

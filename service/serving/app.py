@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 import service
 from service import contract
 from service.artifact import TRAINING, Artifact
-from service.serving.fastlane import FastLane
+from service.serving.fastlane import Endpoint, FastLane
 from service.serving.invocation import error_body
-from service.serving.loading import load_artifact, served_model
-from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION
+from service.serving.loading import check_default_accept, load_artifact, served_model
+from service.serving.multi_model import MultiModel
+from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, MODELS_PATHS, RUNTIME_PATHS
+from service.serving.runtime_api import RuntimeApi
 from service.serving.signals.access_log import AccessLog
 from service.serving.signals.board import Board
 from service.serving.signals.journal import Journal
@@ -47,6 +49,7 @@ class SegmentationApp(FastAPI):
             exception_handlers={HTTPException: _refuse, Exception: _fail},
             lifespan=_shutting_down,
         )
+        check_default_accept(settings)
         self.tracing = Tracing.from_environment()
         served = served_model(artifact, settings) if artifact else None
         facts = ModelFacts.of(artifact) if artifact else None
@@ -58,6 +61,12 @@ class SegmentationApp(FastAPI):
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self.ticker = signals.ticker
         self._fast_routes = {**self.lane.routes, **signals.routes}
+        self._models = MultiModel(self.lane, settings) if settings.multi_model else None
+        self._runtime = (
+            RuntimeApi(self.lane, settings, served=served, models=self._models)
+            if settings.runtime_api is Switch.ON
+            else None
+        )
         if has_console:
             self._add_docs()
             self._add_model_card(artifact)
@@ -68,7 +77,7 @@ class SegmentationApp(FastAPI):
             await super().__call__(scope, receive, send)
             return
         path = scope["path"]
-        endpoint = self._fast_routes.get(path, super().__call__)
+        endpoint: Endpoint = self._fast_routes.get(path, self._answer_others)
         if self.tracing:
             endpoint = self.tracing.trace(endpoint)
         if path == contract.INVOCATIONS_PATH:  # most take the protocol's short cut: the lane counts them
@@ -76,11 +85,26 @@ class SegmentationApp(FastAPI):
         else:
             await count_requests(endpoint, self.meter)(scope, receive, send)
 
+    async def _answer_others(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer what lies below /models and /endpoints, and leave the rest to the framework."""
+        top = "/" + scope["path"].partition("/")[2].partition("/")[0]
+        if top == contract.MODELS_PATH and self._models is not None:
+            await self._models(scope, receive, send)
+        elif top == contract.ENDPOINTS_PATH and self._runtime is not None:
+            if not await self._runtime(scope, receive, send):
+                await super().__call__(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
     def openapi(self) -> dict[str, Any]:
         """Describe the API, the fast lane's routes included."""
         if not self.openapi_schema:
             schema = super().openapi()
-            schema["paths"] = {**CONTRACT_PATHS, **schema["paths"]}
+            more = {
+                **(RUNTIME_PATHS if self._runtime else {}),
+                **(MODELS_PATHS if self._models else {}),
+            }
+            schema["paths"] = {**CONTRACT_PATHS, **more, **schema["paths"]}
             self.openapi_schema = schema
         return self.openapi_schema
 
@@ -125,7 +149,8 @@ class AppFactory:
     def __call__(self) -> SegmentationApp:
         """Return the application."""
         settings = read_settings()
-        return create_app(load_artifact(settings), settings, board=self.board)
+        artifact = None if settings.multi_model else load_artifact(settings)
+        return create_app(artifact, settings, board=self.board)
 
 
 def model_card(artifact: Artifact) -> dict[str, Any]:

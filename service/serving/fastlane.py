@@ -4,17 +4,15 @@ A FastAPI route costs a multiple of what assigning a record does (findings: 75 t
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
 from service import contract
-from service.contract import CUSTOM_ATTRIBUTES_HEADER, INFERENCE_ID_HEADER
 from service.errors import (
     InvalidPayloadError,
     InvocationError,
@@ -22,6 +20,7 @@ from service.errors import (
     ModelNotReadyError,
     PayloadTooLargeError,
 )
+from service.serving.headers import InvocationHeaders, read_headers
 from service.serving.invocation import (
     Header,
     Invocation,
@@ -29,10 +28,10 @@ from service.serving.invocation import (
     answer,
     answer_quickly,
     error_body,
-    plan_invocation,
     refuse,
+    version_header,
 )
-from service.serving.media import Media, Plan
+from service.serving.media import Media, Plan, make_plan
 from service.serving.signals.entry import Digest
 from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
@@ -56,24 +55,7 @@ _THREADS: Final = 2
 """Of large payloads at once. More gain nothing, since parsing holds the interpreter's lock, and double the
 longest wait of a ping: p99.9 of 185 ms with two, 380 ms with four, 100 ms with one, which would let a small
 payload wait behind a large one."""
-_ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
-_INFERENCE_ID: Final = INFERENCE_ID_HEADER.lower().encode()
-_VERSION: Final = b"x-segserve-model-version"
 _REQUEST_ID: Final = b"x-request-id"
-_SAFE_ID: Final = re.compile(rb"[\w.:/+=@-]{1,64}")
-"""Of the caller's own; others are replaced, not repeated."""
-
-
-class InvocationHeaders(NamedTuple):
-    """Hold the headers that an invocation depends on; empty, or 0, where the client gave none."""
-
-    content_type: bytes
-    accept: bytes
-    attributes: bytes
-    inference_id: bytes
-    length: int
-    """0 also where the payload comes in chunks."""
-    request_id: bytes = b""
 
 
 class FastLane:
@@ -84,10 +66,11 @@ class FastLane:
     ) -> None:
         """Keep the model, None where there is none to serve, the limits, and where invocations are noted."""
         self._served = served
+        self._settings = settings
         self._max_bytes = settings.max_payload_bytes
         self._timeout_s = settings.invocation_timeout_s
         self._parameters = orjson.dumps(execution_parameters(settings))
-        self._version = served.version.encode() if served else b"none"
+        self._version_header = served.version_header if served else version_header("none")
         # Most clients send the same headers with every request.
         self._plan_for = lru_cache(maxsize=512)(self._plan)
         self._meter = meter
@@ -98,56 +81,90 @@ class FastLane:
             contract.INVOCATIONS_PATH: self.invocations,
             contract.EXECUTION_PARAMETERS_PATH: self.execution_parameters,
         }
+        self.short_cuts: dict[bytes, ServedModel] = {}
+        """Models by the raw path of their invocations: what needs no framework, and no search."""
+        if served:
+            self.short_cuts[contract.INVOCATIONS_PATH.encode()] = served
 
     async def ping(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Answer 200 while the model assigns its golden records as it must, else 503 (C13, C15, C17)."""
         if scope["method"] not in {"GET", "POST", "HEAD"}:
-            await self._refuse_method(send, allowed="GET, POST, HEAD")
+            await self.refuse_method(send, allowed="GET, POST, HEAD")
             return
-        is_healthy = self._served is not None and self._served.model.is_healthy()
-        await _send(send, 200 if is_healthy else 503, ((_VERSION, self._version),), b"")
+        # A multi-model server starts without a model, and each was tested when it was loaded.
+        is_healthy = self._served.model.is_healthy() if self._served else self._settings.multi_model
+        await send_answer(send, 200 if is_healthy else 503, (self._version_header,), b"")
 
     async def execution_parameters(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Propose how a batch transform job should call (C48)."""
         if scope["method"] not in {"GET", "HEAD"}:
-            await self._refuse_method(send, allowed="GET, HEAD")
+            await self.refuse_method(send, allowed="GET, HEAD")
             return
-        headers = ((b"content-type", b"application/json"), (_VERSION, self._version))
-        await _send(send, 200, headers, self._parameters)
+        headers = ((b"content-type", b"application/json"), self._version_header)
+        await send_answer(send, 200, headers, self._parameters)
 
     async def invocations(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer POST /invocations (C21 to C33)."""
         if scope["method"] != "POST":
             self._meter.count_request(contract.INVOCATIONS_PATH, 405, 0.0)
-            await self._refuse_method(send, allowed="POST")
+            await self.refuse_method(send, allowed="POST")
             return
-        headers = read_headers(scope["headers"])
+        reply = await self.answer_request(receive, read_headers(scope["headers"]), self._served)
+        if reply is not None:
+            scope["segserve.reply"] = reply
+            await send_reply(send, reply)
+
+    async def answer_request(
+        self, receive: Receive, headers: InvocationHeaders, model: ServedModel | None
+    ) -> Invocation | None:
+        """Answer a request with these headers, None when the client goes; without a model it is a 503."""
         started_s = time.perf_counter()
         try:
-            self._check_size(headers.length)  # before the client is asked to go on (Expect: 100-continue)
-            message = await receive()
-            body = message.get("body", b"")
-            if message.get("more_body"):
-                body = await self._whole_body(message, receive)
-            if body is None or message["type"] != "http.request":
-                return  # the client has gone
-            reply = self.answer_now(body, headers) if len(body) <= INLINE_BYTES else None
-            if reply is None:
-                reply = await self._answer_in_thread(body, headers)
+            body = await self.read_payload(receive, headers)
         except InvocationError as exc:
-            reply = self._refuse(exc, headers, bytes_in=headers.length, started_s=started_s)
-        scope["segserve.reply"] = reply
-        await _send(send, reply.status, (*reply.headers, (_REQUEST_ID, reply.request_id)), reply.body)
+            return self.refuse(exc, headers, model, bytes_in=headers.length, started_s=started_s)
+        return None if body is None else await self.answer_payload(body, headers, model)
 
-    def answer_now(self, body: bytes, headers: InvocationHeaders) -> Invocation | None:
+    async def read_payload(self, receive: Receive, headers: InvocationHeaders) -> bytes | None:
+        """Return the payload, None when the client goes; raise PayloadTooLargeError over the cap."""
+        self.check_size(headers.length)  # before the client is asked to go on (Expect: 100-continue)
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        if message.get("more_body"):
+            return await self._whole_body(message, receive)
+        body: bytes = message.get("body", b"")
+        return body
+
+    async def answer_payload(
+        self,
+        body: bytes,
+        headers: InvocationHeaders,
+        model: ServedModel | None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Invocation:
+        """Answer a payload, a large one in a thread, within the server's own time limit or another."""
+        started_s = time.perf_counter()
+        if model is None:
+            error = ModelNotReadyError("no model is loaded")
+            return self.refuse(error, headers, model, bytes_in=len(body), started_s=started_s)
+        reply = self.answer_now(body, headers, model) if len(body) <= INLINE_BYTES else None
+        if reply is None:
+            try:
+                reply = await self._answer_in_thread(body, headers, model, timeout_s or self._timeout_s)
+            except InvocationError as exc:
+                reply = self.refuse(exc, headers, model, bytes_in=len(body), started_s=started_s)
+        return reply
+
+    def answer_now(self, body: bytes, headers: InvocationHeaders, model: ServedModel) -> Invocation | None:
         """Answer at once; None for a payload that would hold up the event loop."""
         started_s = time.perf_counter()
         try:
-            self._check_size(len(body))
+            self.check_size(len(body))
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
-            model = self._model()
         except InvocationError as exc:
-            return self._refuse(exc, headers, bytes_in=len(body), started_s=started_s)
+            return self.refuse(exc, headers, model, bytes_in=len(body), started_s=started_s)
         if len(body) <= CAREFUL_BYTES:
             reply: Invocation | None = answer(body, plan, model)
         else:
@@ -162,28 +179,26 @@ class FastLane:
         if len(content_type) + len(accept) + len(attributes) > MAX_PLAN_BYTES:
             # lru_cache keeps no exception, and so none of these.
             raise InvalidPayloadError("Content-Type, Accept and Custom-Attributes are too long together")
-        return plan_invocation(
+        return make_plan(
             content_type.decode("latin-1"),
             accept.decode("latin-1"),
             attributes.decode("latin-1"),
-            self._model(),
+            default_accept=self._settings.default_accept,
+            on_error=self._settings.on_error,
         )
 
-    def _model(self) -> ServedModel:
-        if self._served is None:
-            raise ModelNotReadyError("no model is loaded")
-        return self._served
-
-    async def _answer_in_thread(self, body: bytes, headers: InvocationHeaders) -> Invocation:
+    async def _answer_in_thread(
+        self, body: bytes, headers: InvocationHeaders, model: ServedModel, timeout_s: float | None
+    ) -> Invocation:
         started_s = time.perf_counter()
-        self._check_size(len(body))
+        self.check_size(len(body))
         plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._threads, self._answer_and_condense, body, plan, self._model())
+        running = loop.run_in_executor(self._threads, self._answer_and_condense, body, plan, model)
         try:
-            reply, digest = await asyncio.wait_for(running, self._timeout_s)
+            reply, digest = await asyncio.wait_for(running, timeout_s)
         except TimeoutError:
-            raise InvocationTimeoutError(f"the invocation took longer than {self._timeout_s:g} s") from None
+            raise InvocationTimeoutError(f"the invocation took longer than {timeout_s:g} s") from None
         content_type, _, _, inference_id, _, request_id = headers
         seconds = time.perf_counter() - started_s
         self._note(reply, request_id, inference_id, content_type, len(body), seconds, digest)
@@ -193,17 +208,23 @@ class FastLane:
         reply = answer(body, plan, model)
         return reply, self._meter.condense(reply)
 
-    def _refuse(
-        self, error: InvocationError, headers: InvocationHeaders, *, bytes_in: int, started_s: float
+    def refuse(
+        self,
+        error: InvocationError,
+        headers: InvocationHeaders,
+        model: ServedModel | None,
+        *,
+        bytes_in: int,
+        started_s: float,
     ) -> Invocation:
-        reply = refuse(error, version=self._version.decode())
+        """Return the answer that reports an error, and note it."""
+        reply = refuse(error, version=model.version if model else "none")
         content_type, _, _, inference_id, _, request_id = headers
         seconds = time.perf_counter() - started_s
         self._note(reply, request_id, inference_id, content_type, bytes_in, seconds)
         return reply
 
     async def _whole_body(self, message: Any, receive: Receive) -> bytes | None:
-        """Return the payload, None when the client has gone; raise PayloadTooLargeError over the cap."""
         chunks = [message.get("body", b"")]
         size = len(chunks[0])
         while message.get("more_body", False):
@@ -212,11 +233,12 @@ class FastLane:
                 return None
             chunk = message.get("body", b"")
             size += len(chunk)
-            self._check_size(size)
+            self.check_size(size)
             chunks.append(chunk)
         return b"".join(chunks)
 
-    def _check_size(self, size: int) -> None:
+    def check_size(self, size: int) -> None:
+        """Raise PayloadTooLargeError over the cap."""
         if self._max_bytes is not None and size > self._max_bytes:
             raise self._too_large()
 
@@ -225,14 +247,15 @@ class FastLane:
             f"the payload has more than {self._max_bytes} bytes; send less, or raise SERVICE_MAX_PAYLOAD_MB"
         )
 
-    async def _refuse_method(self, send: Send, *, allowed: str) -> None:
+    async def refuse_method(self, send: Send, *, allowed: str) -> None:
+        """Answer 405, naming the methods that the route takes."""
         body = error_body("MethodNotAllowed", f"this route takes {allowed}")
         headers = (
             (b"content-type", Media.JSON.value.encode()),
             (b"allow", allowed.encode()),
-            (_VERSION, self._version),
+            self._version_header,
         )
-        await _send(send, 405, headers, body)
+        await send_answer(send, 405, headers, body)
 
 
 def execution_parameters(settings: Settings) -> dict[str, int | str]:
@@ -251,27 +274,13 @@ def execution_parameters(settings: Settings) -> dict[str, int | str]:
     }
 
 
-def read_headers(headers: Sequence[Header]) -> InvocationHeaders:
-    """Find the headers that an invocation depends on."""
-    content_type = accept = attributes = inference_id = request_id = b""
-    length = 0
-    for name, value in headers:
-        if name == b"content-type":
-            content_type = value
-        elif name == b"accept":
-            accept = accept + b"," + value if accept else value
-        elif name == b"content-length":
-            length = int(value)
-        elif name == _ATTRIBUTES:
-            attributes = value
-        elif name == _INFERENCE_ID:
-            inference_id = value
-        elif name == _REQUEST_ID and _SAFE_ID.fullmatch(value):
-            request_id = value
-    return InvocationHeaders(content_type, accept, attributes, inference_id, length, request_id)
+async def send_reply(send: Send, reply: Invocation) -> None:
+    """Send the answer to an invocation."""
+    await send_answer(send, reply.status, (*reply.headers, (_REQUEST_ID, reply.request_id)), reply.body)
 
 
-async def _send(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
+async def send_answer(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
+    """Send a whole answer."""
     await send(
         {
             "type": "http.response.start",

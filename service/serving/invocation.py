@@ -11,10 +11,14 @@ import orjson
 
 from service.contract import MAX_ERROR_BYTES
 from service.errors import (
+    InsufficientMemoryError,
+    InvalidModelError,
     InvalidPayloadError,
     InvalidRecordError,
     InvocationError,
     InvocationTimeoutError,
+    ModelAlreadyLoadedError,
+    ModelNotLoadedError,
     ModelNotReadyError,
     NotAcceptableError,
     PayloadTooLargeError,
@@ -31,11 +35,15 @@ from service.settings import OnError
 STATUSES: Final[Mapping[type[InvocationError], int]] = {
     InvalidRecordError: 400,
     InvalidPayloadError: 400,
+    InvalidModelError: 400,
+    ModelNotLoadedError: 404,
     NotAcceptableError: 406,
+    ModelAlreadyLoadedError: 409,
     PayloadTooLargeError: 413,
     UnsupportedContentTypeError: 415,
     ModelNotReadyError: 503,
     InvocationTimeoutError: 504,
+    InsufficientMemoryError: 507,
 }
 
 Header = tuple[bytes, bytes]
@@ -58,6 +66,12 @@ class ServedModel:
     on_error: OnError = OnError.REJECT
     rules: Mapping[int, str] = field(default_factory=dict)
     """The rule in words of each segment, by id, where training found them."""
+    version_header: Header = field(init=False, repr=False)
+    """Of every answer."""
+
+    def __post_init__(self) -> None:
+        """Encode the version once."""
+        object.__setattr__(self, "version_header", version_header(self.version))
 
 
 @dataclass(slots=True)  # not frozen, which would cost more than counting does
@@ -103,7 +117,6 @@ def plan_invocation(content_type: str, accept: str, attributes: str, model: Serv
         attributes,
         default_accept=model.default_accept,
         on_error=model.on_error,
-        version=model.version,
     )
 
 
@@ -150,7 +163,8 @@ def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
     if bad:
         left_out = list(bad)
         places, vectors = np.delete(places, left_out), np.delete(vectors, left_out, axis=0)
-    return Invocation(200, text, plan.content_type, plan.headers, places, vectors, payload.rejected)
+    headers = (*plan.headers, model.version_header)
+    return Invocation(200, text, plan.content_type, headers, places, vectors, payload.rejected)
 
 
 def refuse(error: InvocationError, *, version: str) -> Invocation:
@@ -159,13 +173,15 @@ def refuse(error: InvocationError, *, version: str) -> Invocation:
         status=STATUSES.get(type(error), 500),
         body=error_body(error.code, str(error), details=_position(error)),
         content_type=Media.JSON.value,
-        headers=(
-            (b"content-type", Media.JSON.value.encode()),
-            (b"x-segserve-model-version", version.encode()),
-        ),
+        headers=((b"content-type", Media.JSON.value.encode()), version_header(version)),
         rejected={error.reason: 1} if isinstance(error, InvalidRecordError) else None,
         error_code=error.code,
     )
+
+
+def version_header(version: str) -> Header:
+    """Return the header that names the model which answered."""
+    return b"x-segserve-model-version", version.encode()
 
 
 def error_body(code: str, message: str, *, details: Mapping[str, object] | None = None) -> bytes:
@@ -197,7 +213,8 @@ def _answer_few(body: bytes, plan: Plan, model: ServedModel) -> Invocation | Non
     if type(records) is not list:
         return None
     text = f"[{', '.join([texts[place] for place in places])}]"
-    return Invocation(200, text.encode(), plan.content_type, plan.headers, places, records)
+    headers = (*plan.headers, model.version_header)
+    return Invocation(200, text.encode(), plan.content_type, headers, places, records)
 
 
 def _position(error: InvocationError) -> dict[str, object]:

@@ -40,11 +40,7 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
     Raises:
         ConfigurationError: Answers of the default content type cannot be produced.
     """
-    if not can_produce(settings.default_accept):
-        raise ConfigurationError(
-            f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT={settings.default_accept!r} is not accepted: "
-            f"it should be one of {', '.join(produced_types())}"
-        )
+    check_default_accept(settings)
     return ServedModel(
         model=artifact.model,
         version=artifact.manifest.model_version,
@@ -52,6 +48,15 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
         on_error=settings.on_error,
         rules=read_rules(artifact.files.get(TRAINING)),
     )
+
+
+def check_default_accept(settings: Settings) -> None:
+    """Raise ConfigurationError unless answers of the default content type can be produced."""
+    if not can_produce(settings.default_accept):
+        raise ConfigurationError(
+            f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT={settings.default_accept!r} is not accepted: "
+            f"it should be one of {', '.join(produced_types())}"
+        )
 
 
 def find_model(settings: Settings) -> Path:

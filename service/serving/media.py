@@ -66,13 +66,13 @@ class Plan:
     is_lenient: bool
     """Whether a bad record gets a placeholder instead of failing the request (C56)."""
     headers: tuple[tuple[bytes, bytes], ...]
-    """Of the answer, all but its length."""
+    """Of the answer, all but its length and the model's version."""
     is_plain_json: bool
     """Whether this is the common case: JSON in, labels as JSON out, any bad record refused."""
 
 
 def make_plan(
-    content_type: str, accept: str, attributes: str, *, default_accept: str, on_error: OnError, version: str
+    content_type: str, accept: str, attributes: str, *, default_accept: str, on_error: OnError
 ) -> Plan:
     """Decide how a request with these headers is answered; an absent header is "".
 
@@ -94,10 +94,7 @@ def make_plan(
         raise NotAcceptableError(
             f"detail=full has names in it, which {media} cannot hold: ask for JSON or CSV"
         )
-    headers = [
-        (b"content-type", answer.encode()),
-        (b"x-segserve-model-version", version.encode()),
-    ]
+    headers = [(b"content-type", answer.encode())]
     if attributes:
         headers.append((CUSTOM_ATTRIBUTES_HEADER.lower().encode(), _visible(attributes)))
     reader = _reader(content_type)

@@ -177,3 +177,79 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
         }
     },
 }
+
+_INVOCATION: Final = CONTRACT_PATHS["/invocations"]["post"]
+
+
+def _parameter(name: str, where: str) -> dict[str, Any]:
+    return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
+
+
+RUNTIME_PATHS: Final[dict[str, Any]] = {
+    "/endpoints/{name}/invocations": {
+        "post": {
+            "operationId": "invoke_endpoint",
+            "summary": "Answer AWS's own clients as a SageMaker endpoint would",
+            "parameters": [
+                _parameter("name", "path"),
+                _parameter("X-Amzn-SageMaker-Custom-Attributes", "header"),
+                _parameter("X-Amzn-SageMaker-Target-Model", "header"),
+            ],
+            "requestBody": _INVOCATION["requestBody"],
+            "responses": {
+                "200": _INVOCATION["responses"]["200"],
+                "400": {"description": "ValidationError: AWS would not pass the call on"},
+                "424": {"description": "ModelError: the container's refusal, with its status and message"},
+            },
+        }
+    },
+}
+
+_NOT_LOADED: Final = _refusal("No model is loaded under this name")
+_DONE: Final = {"description": "Done"}
+
+MODELS_PATHS: Final[dict[str, Any]] = {
+    "/models": {
+        "get": {
+            "operationId": "list_models",
+            "summary": "List the models that are loaded, a hundred a page",
+            "parameters": [_parameter("next_page_token", "query")],
+            "responses": {"200": {"description": "Names and URLs"}},
+        },
+        "post": {
+            "operationId": "load_model",
+            "summary": "Load a model",
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"model_name": {"type": "string"}, "url": {"type": "string"}},
+                            "required": ["model_name", "url"],
+                        }
+                    }
+                },
+            },
+            "responses": {
+                "200": _DONE,
+                "400": _refusal("There is no model that can be used"),
+                "409": _refusal("The name is taken"),
+                "507": _refusal("There is no room for another model"),
+            },
+        },
+    },
+    "/models/{name}": {
+        "parameters": [_parameter("name", "path")],
+        "get": {"operationId": "get_model", "responses": {"200": _DONE, "404": _NOT_LOADED}},
+        "delete": {"operationId": "unload_model", "responses": {"200": _DONE, "404": _NOT_LOADED}},
+    },
+    "/models/{name}/invoke": {
+        "parameters": [_parameter("name", "path")],
+        "post": {
+            **_INVOCATION,
+            "operationId": "invoke_model",
+            "responses": {**_INVOCATION["responses"], "404": _NOT_LOADED},
+        },
+    },
+}

@@ -2,23 +2,20 @@
 
 uvicorn spends more on turning a request into a scope and a task than an invocation costs. This subclass of
 its protocol keeps its parser, limits, timeouts, pipelining and shutdown. It takes a short cut where a request
-is plainly a small POST to /invocations with nothing before it on its connection; all else goes uvicorn's way.
+is plainly a small POST to a model's invocations with nothing before it on its connection; all else goes
+uvicorn's way.
 """
 
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service import contract
-from service.serving.fastlane import INLINE_BYTES, FastLane, InvocationHeaders, read_headers
-from service.serving.invocation import Invocation
+from service.serving.fastlane import INLINE_BYTES, FastLane
+from service.serving.headers import InvocationHeaders, read_headers
+from service.serving.invocation import Invocation, ServedModel
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """Names and values of one request's headers together; httptools sets no limit."""
-
-_PATH: Final = contract.INVOCATIONS_PATH.encode()
-_NOWHERE: Final = b"*"
-"""Is no request's path to an application."""
 
 
 class ShortcutProtocol(HttpToolsProtocol):
@@ -28,9 +25,11 @@ class ShortcutProtocol(HttpToolsProtocol):
         """Take what uvicorn gives its protocols."""
         super().__init__(*args, **kwargs)
         self._lane: FastLane = self.app.lane  # a SegmentationApp, never wrapped
-        self._short_path = _NOWHERE if self.app.tracing else _PATH
+        self._short_cuts = {} if self.app.tracing else self._lane.short_cuts  # a trace needs the scope
         self._invocation: InvocationHeaders | None = None
         """Of the request that is taking the short cut."""
+        self._model: ServedModel | None = None
+        """What answers it."""
         self._chunks: list[bytes] = []
         self._header_bytes = 0
         self._is_stopping = False
@@ -81,7 +80,8 @@ class ShortcutProtocol(HttpToolsProtocol):
             return
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        reply = self._lane.answer_now(body, headers)
+        model, self._model = self._model, None
+        reply = self._lane.answer_now(body, headers, model) if model else None
         if reply is None:
             self._take_the_long_way(body)
         else:
@@ -94,10 +94,12 @@ class ShortcutProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _may_be_short(self) -> bool:
+        self._model = self._short_cuts.get(self.url)
+        if self._model is None:
+            return False
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         return (
-            self.url == self._short_path
-            and not self.expect_100_continue
+            not self.expect_100_continue
             and (cycle is None or cycle.response_complete)
             and not self.flow.write_paused
             and self.parser.get_method() == b"POST"
@@ -132,7 +134,7 @@ class ShortcutProtocol(HttpToolsProtocol):
         """Return status line and headers; most answers on a connection have those of the answer before."""
         default, headers, status, head = self._last_head
         if (
-            headers is reply.headers
+            headers == reply.headers
             and default is self.server_state.default_headers
             and status == reply.status
         ):

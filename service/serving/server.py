@@ -1,11 +1,13 @@
 """Run the application on uvicorn: one process tree, no proxy before it, drained on SIGTERM."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +32,8 @@ KEEP_ALIVE_S: Final = 75
 _BACKLOG: Final = 2048
 _READY_TIMEOUT_S: Final = 60
 
+_logger = logging.getLogger(__name__)
+
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight.
@@ -49,18 +53,24 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         )
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(load_artifact(settings), settings)
+    settings = settings.model_copy(update={"registry": None}) if settings.workers == 1 else settings
+    app = create_app(None if settings.multi_model else load_artifact(settings), settings)
     listener = _bind(settings)
-    drop_privileges([Path(service.__file__), Path(np.__file__), Path(os.__file__), find_model(settings)])
+    if settings.multi_model:
+        _logger.info("Privileges kept: models come later, and may be readable by root alone")
+    else:
+        drop_privileges([Path(service.__file__), Path(np.__file__), Path(os.__file__), find_model(settings)])
     url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
     if settings.workers == 1:
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has drained, then raised the signal again
             _Server(_config(app, settings), on_ready=lambda: on_ready(url)).run(sockets=[listener])
         return
-    # Each worker builds the application for itself, from the environment.
-    os.environ.update(_environment(settings))
-    config = _config(AppFactory(Board()), settings, factory=True)
-    _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
+    board = Board()
+    with _registry(settings) as folder:
+        # Each worker builds the application for itself, from the environment.
+        os.environ.update(_environment(settings.model_copy(update={"registry": folder})))
+        config = _config(AppFactory(board), settings, factory=True)
+        _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
 
 
 class _Server(uvicorn.Server):
@@ -95,6 +105,16 @@ class _Workers(Multiprocess):
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
+
+
+@contextlib.contextmanager
+def _registry(settings: Settings) -> Iterator[Path | None]:
+    """Provide an empty folder in which the workers of a multi-model server agree on what is loaded."""
+    if not settings.multi_model:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="segserve-", dir=settings.registry) as folder:
+        yield Path(folder)
 
 
 def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.Config:

@@ -1,4 +1,4 @@
-"""C60 to C72: streaming, async, serverless, multi-model, pipelines, capture."""
+"""C60 to C72: streaming, async, serverless, pipelines, capture."""
 
 import csv
 import io
@@ -30,11 +30,11 @@ def test_c61_there_is_no_bidirectional_stream(server: Server) -> None:
 
 
 @pytest.mark.clause("C68", "C61")
-def test_c68_the_image_promises_nothing_that_it_does_not_do(container: ContainerTarget) -> None:
+def test_c68_the_image_promises_nothing_that_it_was_not_built_for(container: ContainerTarget) -> None:
     labels = container.inspect()["Config"]["Labels"]
 
     assert labels.get(f"{LABELS}bidirectional-streaming") != "true"
-    assert labels.get(f"{LABELS}multi-models") != "true"
+    assert labels.get(f"{LABELS}multi-models") in {"true", "false"}
 
 
 @pytest.mark.clause("C62")
@@ -75,7 +75,7 @@ def test_c67_one_cpu_gets_one_worker(batch_server: Server) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/models"), ("GET", "/models"), ("DELETE", "/models/a")]
 )
-def test_c69_the_multi_model_routes_are_a_clean_404(server: Server, method: str, path: str) -> None:
+def test_c69_a_server_of_one_model_has_no_multi_model_routes(server: Server, method: str, path: str) -> None:
     answer = ask(server.address, method, path)
 
     assert answer.status == 404

@@ -46,7 +46,8 @@ def test_labels_announce_what_the_service_does_and_nothing_else(inspected: Any) 
     capabilities = {name.rpartition(".")[2] for name in labels if name.startswith("com.amazonaws.sagemaker.")}
 
     assert labels["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
-    assert capabilities == {"accept-bind-to-port"}
+    assert capabilities == {"accept-bind-to-port", "multi-models"}
+    assert labels["com.amazonaws.sagemaker.capabilities.multi-models"] == "false"
     for name in ("title", "description", "version", "revision"):
         assert labels[f"org.opencontainers.image.{name}"]
 

@@ -79,9 +79,7 @@ def _labels(artifact: Artifact) -> list[int]:
 
 
 def plan(content_type: str = "", accept: str = "", attributes: str = "", *, default: str = JSON) -> Plan:
-    return make_plan(
-        content_type, accept, attributes, default_accept=default, on_error=OnError.REJECT, version="v"
-    )
+    return make_plan(content_type, accept, attributes, default_accept=default, on_error=OnError.REJECT)
 
 
 def test_the_records_of_these_tests_have_different_labels(labels: list[int]) -> None:
@@ -254,9 +252,7 @@ def test_an_option_in_accept_beats_one_in_custom_attributes() -> None:
 
 
 def test_a_request_can_be_strict_where_the_server_is_lenient() -> None:
-    actual = make_plan(
-        "", "*/*;on_error=reject", "", default_accept=JSON, on_error=OnError.PLACEHOLDER, version="v"
-    )
+    actual = make_plan("", "*/*;on_error=reject", "", default_accept=JSON, on_error=OnError.PLACEHOLDER)
 
     assert not actual.is_lenient
 

@@ -56,6 +56,10 @@ ERROR_CODES: Final = (
     "NotAcceptable",
     "PayloadTooLarge",
     "ModelNotReady",
+    "ModelNotLoaded",
+    "ModelAlreadyLoaded",
+    "InvalidModel",
+    "InsufficientMemory",
     "InvocationTimeout",
     OTHER,
 )
