@@ -1,6 +1,7 @@
 """auto takes the most stable k that qualifies, and says why."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ GOOD = Candidate(
 )
 
 
-def candidate(k: int, **changes: float) -> Candidate:
+def candidate(k: int, **changes: Any) -> Candidate:
     return replace(GOOD, k=k, inertia=300.0 / k, **changes)
 
 
