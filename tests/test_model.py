@@ -105,6 +105,47 @@ def test_evidence_ranks_the_two_nearest_centroids(model: SegmentModel) -> None:
     assert evidence.is_outlier.tolist() == [False, False, True]
 
 
+@pytest.fixture(name="gapped")
+def _gapped(model: SegmentModel) -> SegmentModel:
+    """Return the model with ids that are not positions, as retraining leaves them."""
+    ids = (0, 2, 7, 12)
+    return replace(
+        model,
+        segments=tuple(replace(one, id=number) for one, number in zip(model.segments, ids, strict=True)),
+        golden=Golden(model.golden.records, tuple(ids[cluster] for cluster in model.golden.clusters)),
+    )
+
+
+def test_labels_and_evidence_are_ids_whatever_their_gaps(model: SegmentModel, gapped: SegmentModel) -> None:
+    vectors = np.array([[25.0, 1250.0], [45.0, 3000.5], [80.0, 900_000.0]])
+    lookup = np.array(gapped.ids)
+    before, after = model.explain(vectors), gapped.explain(vectors)
+
+    assert SegmentModel.from_json(gapped.to_json()) == gapped
+    assert gapped.is_healthy()
+    assert gapped.label(vectors).tolist() == lookup[model.label(vectors)].tolist()
+    assert after.clusters.tolist() == lookup[before.clusters].tolist()
+    assert after.positions.tolist() == before.clusters.tolist()
+    assert after.second_clusters.tolist() == lookup[before.second_clusters].tolist()
+    assert after.second_positions.tolist() == before.second_clusters.tolist()
+    assert after.is_outlier.tolist() == before.is_outlier.tolist()
+    assert gapped.label(vectors).dtype == np.int32
+
+
+def test_a_golden_record_with_the_position_instead_of_the_id_is_not_healthy(
+    model: SegmentModel, gapped: SegmentModel
+) -> None:
+    assert not replace(gapped, golden=model.golden).is_healthy()
+
+
+@pytest.mark.parametrize("ids", [(1, 0, 2, 3), (0, 0, 1, 2)])
+def test_ids_must_ascend(model: SegmentModel, ids: tuple[int, ...]) -> None:
+    segments = tuple(replace(one, id=number) for one, number in zip(model.segments, ids, strict=True))
+
+    with pytest.raises(CorruptArtifactError, match="ascending ids"):
+        SegmentModel.from_json(replace(model, segments=segments).to_json())
+
+
 def test_a_model_with_one_cluster_has_no_second(model: SegmentModel) -> None:
     alone = replace(
         model,

@@ -82,4 +82,4 @@ def disagreement(choice: "Choice") -> str:
     picks = ", ".join(f"{_RULES[rule]} {k}" for rule, k in choice.rules.items())
     if len(set(choice.rules.values())) == 1:
         return f"Every rule takes k={choice.rules['stability']}."
-    return f"Each rule by itself (*) would take another k: {picks}."
+    return f"The rules (*) do not agree on k: {picks}."

@@ -44,8 +44,10 @@ class AttributeTally:
     """Gather the values of columns, batch by batch, and let go of those that have too many."""
 
     def __init__(self, columns: Sequence[str]) -> None:
-        """Name the columns, in the spelling to be shown."""
-        self._columns = {fold_name(column): _Column(column, []) for column in columns}
+        """Name the columns; of several spellings the first is shown."""
+        self._columns: dict[str, _Column] = {}
+        for column in columns:
+            self._columns.setdefault(fold_name(column), _Column(column, []))
 
     def add(self, table: pa.Table, *, positions: Mapping[str, int], is_usable: npt.NDArray[np.bool_]) -> None:
         """Keep what the usable rows of a batch hold.

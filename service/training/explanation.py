@@ -1,7 +1,8 @@
 """Say in a sentence who belongs to a segment, and how well that sentence fits."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +37,18 @@ class Box:
         low, high = list(self.low), list(self.high)
         low[feature] = high[feature] = threshold
         return Box(self.low, (high[0], high[1])), Box((low[0], low[1]), self.high)
+
+    def join(self, other: "Box") -> "Box | None":
+        """Return both as one box, None where they are not two halves of one."""
+        for feature in range(len(FEATURE_NAMES)):
+            same = 1 - feature
+            if (self.low[same], self.high[same]) != (other.low[same], other.high[same]):
+                continue
+            if self.high[feature] == other.low[feature]:
+                return Box(self.low, other.high)
+            if other.high[feature] == self.low[feature]:
+                return Box(other.low, self.high)
+        return None
 
     def __str__(self) -> str:
         parts = [
@@ -120,15 +133,20 @@ def _rule(boxes: Sequence[Box], records: Floats, is_member: npt.NDArray[np.bool_
     meets = np.any([box.holds(records) for box in boxes], axis=0)
     both = int((meets & is_member).sum())
     return Rule(
-        text=", or ".join(_texts(boxes)),
+        text=", or ".join(str(box) for box in _joined(boxes)),
         precision=round_significant(both / max(int(meets.sum()), 1)),
         coverage=round_significant(both / max(int(is_member.sum()), 1)),
     )
 
 
-def _texts(boxes: Sequence[Box]) -> Iterator[str]:
-    for box in boxes:
-        yield str(box)
+def _joined(boxes: Sequence[Box]) -> list[Box]:
+    """Return the same region in fewer boxes, where two of them are halves of one."""
+    left = list(boxes)
+    for first, second in combinations(left, 2):
+        both = first.join(second)
+        if both is not None:
+            return _joined([*(box for box in left if box not in (first, second)), both])
+    return left
 
 
 def _range_box(records: Floats, is_member: npt.NDArray[np.bool_]) -> Box:

@@ -80,6 +80,55 @@ def test_train_again_makes_another_version_with_the_same_digest(
     assert documents[0]["digest"] == documents[1]["digest"]
 
 
+def test_train_says_how_k_came_about_and_what_to_think_of_it(segserve: Segserve, sample_path: Path) -> None:
+    output = segserve("train", str(sample_path)).stdout
+
+    assert "> 3" in output
+    for rule in ("stability", "worst Jaccard", "silhouette", "Calinski-Harabasz", "Davies-Bouldin", "gap"):
+        assert rule in output
+    assert "The rules (*) do not agree on k: stability 3" in output
+    assert "Choice: no k meets all limits" in output
+    assert "Structure: no evidence of natural groups: treat as a convenience split" in output
+    assert "Dropped column: no association of the segments with Gender is found" in output
+    assert "of the customers their segment" in output
+
+
+def test_production_is_continued_with_ids_and_with_the_names_that_people_gave(
+    segserve: Segserve, tmp_path: Path, sample_path: Path
+) -> None:
+    names_path = tmp_path / "models" / "segment-names.json"
+    first = json.loads(segserve("train", str(sample_path), "--k", "4", "--json").stdout)
+    segserve("models", "promote", first["version"])
+    family = first["lineage"]["family"]
+    names = json.loads(names_path.read_text())
+    names[family]["1"] = "Our best"
+    names_path.write_text(json.dumps(names))
+    second = json.loads(segserve("train", str(sample_path), "--k", "4", "--json").stdout)
+    third = segserve("train", str(sample_path), "--k", "3", "--previous", second["version"]).stdout
+    anew = json.loads(segserve("train", str(sample_path), "--k", "4", "--previous", "none", "--json").stdout)
+
+    assert second["lineage"]["previous"] == first["version"]
+    assert second["lineage"]["method"] == "warm-start"
+    assert second["lineage"]["kept_share"] == 1.0
+    assert [one["name"] for one in second["segments"]][1] == "Our best"
+    assert f"the ids are matched to {second['version']}" in third
+    assert "gone: " in third
+    assert anew["lineage"]["previous"] is None
+    assert json.loads(names_path.read_text())[family]["1"] == "Our best"
+
+
+def test_a_file_of_names_that_cannot_be_read_stops_before_training(
+    segserve: Segserve, tmp_path: Path, sample_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "segment-names.json").write_text("{")
+    result = segserve("train", str(sample_path))
+
+    assert result.returncode == 2
+    assert "segment-names.json is not JSON" in result.stderr
+    assert Store(tmp_path / "models").versions() == []
+
+
 def test_rejected_rows_are_kept_beside_the_version(segserve: Segserve, tmp_path: Path) -> None:
     (tmp_path / "customers.csv").write_text(
         "Customer_ID,Age,Income,Purchases\n1,30,50000,5\n2,0,50000,5\n3,41,-1,2\n4,52,61000,x\n5,47,9000,1\n"
@@ -124,6 +173,7 @@ FAILURES = [
     (["train", "SAMPLE", "--map", "Gender=Age"], 2, "Age, Income"),
     (["train", "SAMPLE", "--id-column", "Ident"], 1, "Ident"),
     (["train", "SAMPLE", "--decimal", ";"], 2, "--decimal"),
+    (["train", "SAMPLE", "--previous", "x"], 3, "holds no model yet"),
     (["train"], 2, "train needs a customer file, or SageMaker's training tree"),
     (["score", "SAMPLE", "-o", "out.csv"], 3, "holds no model yet"),
     (["score", "SAMPLE"], 2, "--output"),

@@ -4,12 +4,14 @@ import json
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from service.artifact import read_artifact
 from service.errors import ServiceError
+from service.store import Store
 from service.training.job import JobFolders, find_files, run_job
 from service.training.sample import write_sample
 from tests.conftest import clean_environment, wait_until
@@ -72,6 +74,41 @@ def test_the_only_channel_is_taken_whatever_its_name(prefix: Path) -> None:
     (prefix / "input" / "data" / "train").rename(prefix / "input" / "data" / "customers")
 
     assert len(find_files(JobFolders.below(prefix), channel="train")) == 1
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_version_in_a_channel_is_continued(prefix: Path, store_path: Path, is_packed: bool) -> None:  # noqa: FBT001
+    artifact = read_artifact(Store(store_path).resolve())
+    folder = prefix / "input" / "data" / "model"
+    folder.mkdir()
+    if is_packed:
+        (folder / "model.tar.gz").write_bytes(Store(store_path).resolve().read_bytes())
+    else:
+        for name, content in artifact.files.items():
+            (folder / name).write_bytes(content)
+        with tarfile.open(Store(store_path).resolve()) as archive:
+            (folder / "manifest.json").write_bytes(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]  # it is there
+    configure(prefix, hyperparameters={"k": "4"})
+    run_job(prefix)
+    lineage = json.loads((prefix / "output" / "data" / "training.json").read_text())["lineage"]
+
+    assert lineage["previous"] == artifact.manifest.model_version
+    assert lineage["kept_share"] > 0.5
+    configure(prefix, hyperparameters={"k": "4", "previous": "none"})
+    run_job(prefix)
+    lineage = json.loads((prefix / "output" / "data" / "training.json").read_text())["lineage"]
+    assert lineage["previous"] is None
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"), [("earlier", "no channel 'earlier'"), ("empty", "should hold one model.tar.gz")]
+)
+def test_a_previous_version_that_is_not_there_is_a_failure(prefix: Path, channel: str, message: str) -> None:
+    (prefix / "input" / "data" / "empty").mkdir()
+    configure(prefix, hyperparameters={"k": "3", "previous": channel})
+
+    with pytest.raises(ServiceError, match=message):
+        run_job(prefix)
 
 
 def test_the_toolkits_folders_are_honoured(

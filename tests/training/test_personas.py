@@ -24,10 +24,11 @@ def _segments() -> tuple[Segment, ...]:
     )
     columns = {"Age": AGES, "Income": INCOMES, "Purchases": PURCHASES, "Spending_Power": POWERS}
     labels = partition.assign(np.column_stack([AGES, POWERS]))
-    return describe_segments(columns, partition=partition, labels=labels)
+    return describe_segments(columns, partition=partition, labels=labels, ids=(0, 1, 4), names={})
 
 
 def test_sizes_shares_and_means_are_those_of_the_records(segments: tuple[Segment, ...]) -> None:
+    assert [segment.id for segment in segments] == [0, 1, 4]
     assert [segment.size for segment in segments] == [2, 2, 1]
     assert [segment.share for segment in segments] == [0.4, 0.4, 0.2]
     assert segments[1].profile == {
@@ -54,9 +55,21 @@ def test_names_are_unique_where_the_bands_are_not() -> None:
     columns = dict.fromkeys(("Income", "Purchases"), np.ones(6))
     columns |= {"Age": np.full(6, 26.0), "Spending_Power": np.full(6, 5_000.0)}
     labels = np.array([0, 0, 1, 1, 2, 2], dtype=np.int32)
-    names = [segment.name for segment in describe_segments(columns, partition=partition, labels=labels)]
+    described = describe_segments(columns, partition=partition, labels=labels, ids=(0, 1, 2), names={})
+    named = describe_segments(
+        columns,
+        partition=partition,
+        labels=labels,
+        ids=(0, 1, 2),
+        names={2: "Younger with typical spending power", 7: "Gone"},
+    )
 
-    assert names == [
+    assert [segment.name for segment in named] == [
+        "Younger with typical spending power (about 26)",
+        "Younger with typical spending power (about 26) 2",
+        "Younger with typical spending power",
+    ]
+    assert [segment.name for segment in described] == [
         "Younger with typical spending power",
         "Younger with typical spending power (about 26)",
         "Younger with typical spending power (about 26) 2",

@@ -1,6 +1,7 @@
 """A scored file is the file itself, every customer with a segment."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -145,3 +146,19 @@ def test_scoring_a_file_onto_itself_works(tmp_path: Path, sample_path: Path, art
 
     assert len(read_rows(path)) == 1000
     assert "segment" in read_rows(path)[0]
+
+
+def test_ids_with_gaps_are_what_a_file_gets(tmp_path: Path, sample_path: Path, artifact: Artifact) -> None:
+    ids = (1, 4, 10, 11)
+    model = artifact.model
+    gapped = replace(
+        model,
+        segments=tuple(replace(one, id=number) for one, number in zip(model.segments, ids, strict=True)),
+    )
+    score(sample_path, tmp_path / "plain.csv", artifact)
+    report = score(sample_path, tmp_path / "gapped.csv", replace(artifact, model=gapped))
+    plain, after = read_rows(tmp_path / "plain.csv"), read_rows(tmp_path / "gapped.csv")
+
+    assert [row["segment"] for row in after] == [str(ids[int(row["segment"])]) for row in plain]
+    assert [row["segment_name"] for row in after] == [row["segment_name"] for row in plain]
+    assert list(report.sizes) == [segment.size for segment in model.segments]

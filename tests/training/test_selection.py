@@ -1,60 +1,114 @@
-"""auto finds the number of groups where there are groups."""
+"""auto takes the most stable k that qualifies, and says why."""
 
-import numpy as np
-import numpy.typing as npt
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from service.training import selection
-from service.training.selection import Candidate, choose, sweep
-from service.transform import Transform
+from service.training.candidates import Candidate
+from service.training.selection import ChosenBy, choose
+
+GOOD = Candidate(
+    k=3,
+    inertia=100.0,
+    silhouette=0.4,
+    calinski_harabasz=500.0,
+    davies_bouldin=0.8,
+    gap=1.0,
+    gap_error=0.01,
+    stability=0.9,
+    worst_jaccard=0.8,
+    smallest_size=200,
+    smallest_share=0.2,
+)
 
 
-def make_groups(n_groups: int, *, size: int = 60) -> npt.NDArray[np.float64]:
-    generator = np.random.default_rng(n_groups)
-    centers = np.column_stack([np.linspace(20, 80, n_groups), np.linspace(500, 9_000, n_groups)[::-1]])
-    centers[::2, 1] *= 3
-    return np.concatenate([generator.normal(center, (1.0, 60.0), (size, 2)) for center in centers])
+def candidate(k: int, **changes: Any) -> Candidate:
+    return replace(GOOD, k=k, inertia=300.0 / k, **changes)
 
 
-@pytest.mark.parametrize("n_groups", [2, 3, 5, 7])
-def test_auto_finds_groups_that_are_there(n_groups: int) -> None:
-    seen: list[tuple[int, int]] = []
-    candidates = sweep(
-        make_groups(n_groups),
-        transform=Transform.NONE,
-        seed=42,
-        on_progress=lambda done, total: seen.append((done, total)),
-    )
+def test_the_most_stable_k_wins() -> None:
+    choice = choose([candidate(3), candidate(4, stability=0.97), candidate(5, stability=0.95)])
 
-    assert [candidate.k for candidate in candidates] == list(range(2, 11))
-    assert choose(candidates) == n_groups
-    assert seen[-1] == (9, 9)
+    assert (choice.k, choice.by) == (4, ChosenBy.STABLE)
+    assert "stability 0.97, worst Jaccard 0.80, smallest segment 20.0%" in choice.reason
 
 
-def test_the_sweep_stops_where_records_run_out() -> None:
-    vectors = np.array([[20.0, 100.0], [30.0, 900.0], [40.0, 100.0], [50.0, 700.0]])
-    candidates = sweep(vectors, transform=Transform.NONE, seed=42, on_progress=lambda *_: None)
+def test_two_is_never_taken_though_it_be_more_stable() -> None:
+    choice = choose([candidate(2, stability=1.0, silhouette=0.9), candidate(3)])
 
-    assert [candidate.k for candidate in candidates] == [2, 3]
-
-
-def test_records_that_are_all_alike_make_one_cluster() -> None:
-    vectors = np.full((20, 2), 40.0)
-    candidates = sweep(vectors, transform=Transform.NONE, seed=42, on_progress=lambda *_: None)
-
-    assert candidates == []
-    assert choose(candidates) == 1
+    assert choice.k == 3
+    assert choice.rules["stability"] == 2
+    assert choice.rules["silhouette"] == 2
 
 
-def test_the_smaller_k_wins_a_tie() -> None:
-    assert choose([Candidate(2, 9.0, 0.5), Candidate(3, 5.0, 0.5), Candidate(4, 3.0, 0.4)]) == 2
+@pytest.mark.parametrize(
+    "flaw", [{"stability": 0.79}, {"worst_jaccard": 0.59}, {"smallest_share": 0.049}], ids=str
+)
+def test_a_k_that_misses_a_limit_does_not_qualify(flaw: dict[str, float]) -> None:
+    best = candidate(4, **({"stability": 0.99} | flaw))
+
+    assert choose([candidate(3), candidate(4, stability=0.99)]).k == 4
+    assert choose([candidate(3), best]).k == 3
 
 
-def test_large_data_is_sampled_to_the_same_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection, "SWEEP_RECORDS", 400)
-    monkeypatch.setattr(selection, "SILHOUETTE_RECORDS", 200)
-    vectors = make_groups(4, size=500)
-    candidates = sweep(vectors, transform=Transform.NONE, seed=42, on_progress=lambda *_: None)
+def test_where_none_qualifies_the_least_bad_is_taken_and_its_flaw_is_told() -> None:
+    choice = choose([candidate(3, smallest_share=0.002), candidate(4, smallest_share=0.045)])
 
-    assert choose(candidates) == 4
-    assert all(candidate.inertia < 400 * 2 for candidate in candidates)
+    assert (choice.k, choice.by) == (4, ChosenBy.LEAST_BAD)
+    assert choice.reason.startswith("no k meets all limits")
+    assert "its smallest segment has only 4.5% of the customers" in choice.reason
+
+
+def test_a_given_k_is_taken_and_its_flaws_are_told() -> None:
+    choice = choose([candidate(3), candidate(4, stability=0.5)], given=4)
+
+    assert (choice.k, choice.by) == (4, ChosenBy.GIVEN)
+    assert "its stability is only 0.50" in choice.reason
+    assert choice.reason.endswith("Left to choose, training would take k=3")
+
+
+def test_the_previous_k_is_kept_while_it_qualifies() -> None:
+    candidates = [candidate(3), candidate(4, stability=0.97)]
+
+    assert choose(candidates, previous=3).k == 3
+    assert "that of the previous version" in choose(candidates, previous=3).reason
+    assert choose([candidate(3, stability=0.7), candidate(4)], previous=3).k == 4
+
+
+def test_the_previous_k_is_kept_among_bad_ones_unless_another_is_clearly_better() -> None:
+    slightly = [candidate(3, smallest_share=0.047), candidate(4, smallest_share=0.049)]
+    clearly = [candidate(3, smallest_share=0.03), candidate(4, smallest_share=0.049)]
+
+    assert choose(slightly, previous=3).k == 3
+    assert choose(clearly, previous=3).k == 4
+
+
+def test_equally_stable_ones_are_ranked_by_separation_and_then_the_smaller_wins() -> None:
+    assert choose([candidate(3), candidate(4, stability=0.904, silhouette=0.5)]).k == 4
+    assert choose([candidate(4), candidate(3)]).k == 3
+
+
+def test_every_rule_has_its_own_pick() -> None:
+    candidates = [
+        candidate(2, silhouette=0.7),
+        candidate(3, davies_bouldin=0.5),
+        candidate(4, stability=0.95),
+        candidate(5, calinski_harabasz=900.0),
+        candidate(6, gap=2.0),
+    ]
+
+    assert choose(candidates).rules == {
+        "stability": 4,
+        "silhouette": 2,
+        "calinski_harabasz": 5,
+        "davies_bouldin": 3,
+        "gap": 6,
+        "elbow": 3,
+    }
+
+
+def test_nothing_to_compare_is_one_segment() -> None:
+    choice = choose([])
+
+    assert (choice.k, choice.by, choice.rules) == (1, ChosenBy.LEAST_BAD, {})

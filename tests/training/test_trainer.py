@@ -63,11 +63,33 @@ def test_three_dialects_of_the_same_records_give_one_model_digest() -> None:
 @needs_shared_data
 def test_the_users_file_gives_the_silhouettes_that_were_measured_by_hand() -> None:
     trained = fit(read(SEGMENTATION), Hyperparameters())
-    found = {candidate.k: round(candidate.silhouette, 3) for candidate in trained.candidates}
+    findings = trained.findings
+    found = {candidate.k: round(candidate.silhouette, 2) for candidate in findings.candidates}
+    association = findings.associations[0]
 
-    assert (found[2], found[3], found[4], found[5]) == (0.693, 0.559, 0.492, 0.502)
-    assert len(trained.model.centroids) == 2
+    assert (found[2], found[3], found[4], found[5]) == (0.69, 0.56, 0.49, 0.50)
+    assert (findings.choice.k, findings.choice.by.value) == (3, "stable")
+    assert findings.choice.rules["silhouette"] == 2
+    assert len(trained.model.centroids) == 3
+    assert "no evidence of natural groups: treat as a convenience split" in findings.structure.sentence
     assert "heavy tail: the top 5% of records hold 85%" in trained.warnings[0]
+    assert findings.explanation.fidelity > 0.99
+    assert association.column == "Gender"
+    assert association.p > 0.05
+
+
+@needs_shared_data
+def test_the_association_with_gender_is_that_measured_by_hand() -> None:
+    found = {
+        (k, transform): fit(read(SEGMENTATION), Hyperparameters(k=k, transform=transform))
+        for k, transform in ((4, Transform.NONE), (3, Transform.LOG1P))
+    }
+    plain = found[4, Transform.NONE].findings.associations[0]
+    mended = found[3, Transform.LOG1P].findings.associations[0]
+
+    assert (round(plain.cramers_v, 3), round(plain.p, 2)) == (0.054, 0.40)
+    assert (round(mended.cramers_v, 3), round(mended.p, 3)) == (0.083, 0.032)
+    assert mended.low < mended.cramers_v < mended.high
 
 
 def test_a_heavy_tail_is_not_warned_of_where_it_was_mended_or_is_none(
@@ -97,6 +119,32 @@ def test_training_json_says_how_the_model_came_about(sample_path: Path) -> None:
     assert document["data"]["no_purchases"] > 0
     assert [candidate["k"] for candidate in document["sweep"]] == list(range(2, 11))
     assert document["metrics"]["n_clusters"] == len(trained.model.centroids)
+    assert document["choice"]["k"] == len(trained.model.centroids)
+    assert document["lineage"]["method"] == "cold"
+    assert document["lineage"]["next_id"] == len(trained.model.centroids)
+    assert {"structure", "tail", "segments", "overall", "explanation", "associations", "baseline"} <= set(
+        document
+    )
+    for segment in document["segments"]:
+        assert set(segment["statistics"]) == {"Age", "Income", "Purchases", "Spending_Power"}
+        assert set(segment["statistics"]["Age"]) == {
+            "mean",
+            "median",
+            "min",
+            "p05",
+            "p25",
+            "p75",
+            "p95",
+            "max",
+        }
+        assert len(segment["examples"]) == 2
+        assert segment["silhouettes"] == sorted(segment["silhouettes"])
+        assert len(segment["silhouettes"]) <= 200
+        mean, everyone = (
+            segment["statistics"]["Age"]["mean"],
+            document["overall"]["statistics"]["Age"]["mean"],
+        )
+        assert segment["difference"]["Age"] == pytest.approx(mean / everyone - 1)
 
 
 def test_the_golden_records_are_no_customers(sample_path: Path) -> None:

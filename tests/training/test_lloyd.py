@@ -1,0 +1,76 @@
+"""Many fits at once are as good as scikit-learn's one by one, and the same with the same seed."""
+
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, silhouette_samples
+
+from service.training.lloyd import fit_many
+from service.training.sampling import draw_positions, random_source
+from service.training.silhouette import silhouettes
+from service.training.stability import adjusted_rand, cross_tables, jaccards
+
+RECORDS = np.random.default_rng(3).normal(size=(2, 400))
+X, Y = RECORDS
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 10])
+def test_the_best_of_some_starts_is_as_good_as_scikit_learns(k: int) -> None:
+    found = fit_many(X[None], Y[None], k=k, starts=10, random=random_source(1))
+    expected = KMeans(k, n_init=10, random_state=1).fit(np.column_stack([X, Y]))
+
+    assert found.inertia[0] <= expected.inertia_ * 1.02
+
+
+def test_each_data_set_has_its_own_fit() -> None:
+    shifted = np.stack([X, X + 100.0])
+    found = fit_many(shifted, np.stack([Y, Y]), k=3, starts=5, random=random_source(1))
+
+    assert (abs(found.x[0]) < 5).all()
+    assert (abs(found.x[1] - 100) < 5).all()
+    assert found.label(X, Y).shape == (2, 400)
+    assert set(found.label(X, Y)[0].tolist()) == {0, 1, 2}
+
+
+def test_records_that_are_alike_do_no_harm() -> None:
+    same = np.ones((1, 20))
+    found = fit_many(same, same, k=3, starts=2, random=random_source(1))
+
+    assert found.inertia.tolist() == [0.0]
+    assert np.isfinite(found.x).all()
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_silhouettes_are_those_of_scikit_learn(k: int) -> None:
+    labels = KMeans(k, n_init=1, random_state=0).fit_predict(np.column_stack([X, Y]))
+
+    found = silhouettes(X, Y, labels, k=k + 1)
+    assert found == pytest.approx(silhouette_samples(np.column_stack([X, Y]), labels))
+
+
+def test_one_cluster_and_single_records_have_silhouette_0() -> None:
+    labels = np.zeros(400, dtype=np.int64)
+    alone = labels.copy()
+    alone[7] = 1
+
+    assert (silhouettes(X, Y, labels, k=1) == 0).all()
+    assert silhouettes(X, Y, alone, k=2)[7] == 0
+
+
+def test_the_adjusted_rand_index_is_that_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    labels, others = generator.integers(0, 4, 300), generator.integers(0, 4, (3, 300))
+    others[0] = labels
+    tables = cross_tables(labels, others, k=4)
+
+    assert [adjusted_rand(table) for table in tables] == pytest.approx(
+        [adjusted_rand_score(labels, one) for one in others]
+    )
+    assert jaccards(tables)[0].diagonal().tolist() == [1.0] * 4
+
+
+def test_samples_are_those_that_were_drawn_before() -> None:
+    """numpy promises the stream of RandomState; a change here would change k, and digests."""
+    assert draw_positions(10, size=4, seed=42).tolist() == [0, 1, 5, 8]
+    assert draw_positions(3, size=4, seed=42).tolist() == [0, 1, 2]
+    assert random_source(42).randint(0, 1000, 3).tolist() == [102, 435, 860]
