@@ -153,6 +153,30 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
             },
         }
     },
+    "/metrics": {
+        "get": {
+            "operationId": "metrics",
+            "summary": "Everything that is counted, for Prometheus",
+            "responses": {
+                "200": {
+                    "description": "Totals over all server processes, text format 0.0.4",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                }
+            },
+        }
+    },
+    "/live": {
+        "get": {
+            "operationId": "live",
+            "summary": "Invocations, errors, latency and records: since the start, and in the last minutes",
+            "responses": {
+                "200": {
+                    "description": "`total`, `window` and `series`",
+                    "content": {"application/json": {"schema": {"type": "object"}}},
+                }
+            },
+        }
+    },
     "/execution-parameters": {
         "get": {
             "operationId": "execution_parameters",

@@ -60,6 +60,7 @@ def test_rows_of_the_living_are_not_taken_and_the_killed_are_counted() -> None:
     run(board, 1)
 
     assert board.totals()[CELL] == 21
+    assert board.totals()[DURATION_SUMS].view(np.float64)[0] == 10.5
     assert sorted(worker.starts for worker in board.workers()) == [1, 2]
     os.write(leave, b"x")
     living[1].join(60)

@@ -50,6 +50,9 @@ def test_a_quantile_lies_in_its_bucket(share: float) -> None:
     assert found is not None
     low, high = (DURATIONS_S[6], DURATIONS_S[7]) if share <= 0.9 else (DURATIONS_S[8], DURATIONS_S[9])
     assert low < found <= high
+    assert found == pytest.approx(
+        low * (high / low) ** (share / 0.9 if share <= 0.9 else (share - 0.9) / 0.1)
+    )
 
 
 def test_a_quantile_needs_requests_and_knows_its_ends() -> None:
