@@ -160,7 +160,13 @@ def test_a_model_answers_as_it_does_alone(
     assert detailed.headers["content-type"] == "text/csv"
     assert detailed.headers["x-segserve-model-version"] == artifact.manifest.model_version
     assert len(detailed.text.splitlines()) == 2
-    check_refusal(invoke(client, name, b"[[1, true]]"), status=400, code="InvalidRecord", record=0)
+    check_refusal(
+        invoke(client, name, b"[[1, true]]"),
+        status=400,
+        code="InvalidRecord",
+        record=0,
+        field="Spending_Power",
+    )
 
 
 def test_each_name_has_its_own_model(labels: list[int], client: httpx.Client, prefix: Path) -> None:
