@@ -126,10 +126,7 @@ class DeathError(Exception):
 class DyingHeader:
     """Let a worker die before it says that what it has written counts."""
 
-    size = registry._HEADER.size
-
-    def unpack_from(self, page: bytes) -> tuple[int, ...]:
-        return registry.struct.unpack_from("=QQQQQ", page)
+    unpack_from = registry._HEADER.unpack_from
 
     def pack_into(self, *_: object) -> None:
         raise DeathError
