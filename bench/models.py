@@ -137,8 +137,11 @@ def run_many(
         pairs = []
         for number in range(1, rounds + 1):
             log(f"many models, round {number} of {rounds}")
-            among, among_cpu_s = load_on(many, f"/models/{models // 2}/invoke")
-            alone, alone_cpu_s = load_on(one, "/invocations")
+            sides = {"among": (many, f"/models/{models // 2}/invoke"), "alone": (one, "/invocations")}
+            # Each goes first in turn: what else the machine does changes within a round, too.
+            order = sorted(sides, reverse=number % 2 == 0)
+            found = {side: load_on(*sides[side]) for side in order}
+            (among, among_cpu_s), (alone, alone_cpu_s) = found["among"], found["alone"]
             pairs.append(Pair(number, alone, among, alone_cpu_s, among_cpu_s))
         unload_s = _time(many, (("DELETE", f"/models/{n}", b"") for n in range(min(models, _UNLOADED))))
     return ManyResults(models, load_s, load_cpu_s, unload_s, empty_mb, full_mb, pairs)

@@ -93,8 +93,8 @@ def test_openapi_describes_the_contract_routes(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
 
     assert document["openapi"].startswith("3.")
-    contract = {"/ping", "/invocations", "/execution-parameters"}
-    assert set(document["paths"]) == {*contract, "/metrics", "/live", "/model"}
+    own = {"/ping", "/invocations", "/execution-parameters", "/metrics", "/live", "/model"}
+    assert set(document["paths"]) == {*own, "/endpoints/{name}/invocations"}
     assert set(document["paths"]["/ping"]) == {"get", "post"}
     responses = document["paths"]["/invocations"]["post"]["responses"]
     assert {"200", "400", "406", "413", "415", "503", "504"} <= set(responses)

@@ -1,8 +1,12 @@
 """Many models in one server: the state machine, its limits, and workers that agree."""
 
+import asyncio
+import gc
 import json
 import shutil
+import sys
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -14,11 +18,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from service.artifact import MANIFEST, MODEL, Artifact, Provenance, pack, read_artifact
+from service.artifact import MANIFEST, MODEL, Artifact, Provenance, pack
+from service.serving.app import SegmentationApp, create_app
 from service.serving.multi_model import PAGE_SIZE
+from service.settings import read_settings
 from service.store import Store
 from tests.conftest import DEADLINE_S, RunningServer, start_server, wait_until
-from tests.serving.conftest import DEFAULT_BODY, JSON, Starter, check_refusal
+from tests.serving.conftest import DEFAULT_BODY, Starter, check_refusal
 
 ON = {"SAGEMAKER_MULTI_MODEL": "true"}
 NAMES = (f"model-{number}" for number in count())
@@ -160,7 +166,13 @@ def test_a_model_answers_as_it_does_alone(
     assert detailed.headers["content-type"] == "text/csv"
     assert detailed.headers["x-segserve-model-version"] == artifact.manifest.model_version
     assert len(detailed.text.splitlines()) == 2
-    check_refusal(invoke(client, name, b"[[1, true]]"), status=400, code="InvalidRecord", record=0)
+    check_refusal(
+        invoke(client, name, b"[[1, true]]"),
+        status=400,
+        code="InvalidRecord",
+        record=0,
+        field="Spending_Power",
+    )
 
 
 def test_each_name_has_its_own_model(labels: list[int], client: httpx.Client, prefix: Path) -> None:
@@ -385,53 +397,68 @@ def test_a_model_whose_files_have_changed_is_not_served_under_its_name(
     assert all(answer.json() == labels for answer in answers if answer.status_code == 200)
 
 
-def test_what_is_unloaded_is_not_held(artifact: Artifact, store_path: Path) -> None:
-    """Ask the collector's own books rather than the system's, which keeps pages for later."""
-    import asyncio
-    import gc
-    import weakref
+OTHER_WORKER = """
+import asyncio, sys
+from pathlib import Path
+from service.serving.peers import Peers
+from service.serving.registry import SharedRegistry
 
-    from service.serving.app import create_app
-    from service.settings import read_settings
+registry = SharedRegistry(Path(sys.argv[1]) / "journal", on_removed=lambda name: None)
+with registry.changing():
+    registry.remove("a")
 
-    archive = Store(store_path).resolve()
-    app = create_app(None, read_settings(multi_model=True))
+async def run():
+    await Peers(Path(sys.argv[1]), on_told=lambda: None).tell()
 
-    async def ask(method: str, path: str, body: bytes = b"") -> int:
-        sent: list[dict[str, Any]] = []
+asyncio.run(run())
+"""
 
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
 
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
+async def ask(app: SegmentationApp, method: str, path: str, body: bytes = b"") -> int:
+    """Ask without a server; return the status."""
+    sent: list[dict[str, Any]] = []
 
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "headers": [(b"content-type", JSON.encode())],
-            "query_string": b"",
-        }
-        await app(scope, receive, send)
-        status: int = sent[0]["status"]
-        return status
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
 
-    async def run() -> tuple[list[int], Any]:
-        document = json.dumps({"model_name": "a", "url": str(archive)}).encode()
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    await app(
+        {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}, receive, send
+    )
+    status: int = sent[0]["status"]
+    return status
+
+
+@pytest.mark.parametrize("who", ["this worker", "another worker"])
+def test_what_is_unloaded_is_not_held(store_path: Path, tmp_path: Path, who: str) -> None:
+    """Ask for the objects rather than for the system's figures: it keeps pages for later."""
+    is_shared = who == "another worker"
+    app = create_app(None, read_settings(multi_model=True, registry=tmp_path if is_shared else None))
+    document = json.dumps({"model_name": "a", "url": str(Store(store_path).resolve())}).encode()
+
+    async def run() -> Any:
         statuses = [
-            await ask("POST", "/models", document),
-            await ask("POST", "/models/a/invoke", b"[[1, 2]]"),
+            await ask(app, "POST", "/models", document),
+            await ask(app, "POST", "/models/a/invoke", b"[[1, 2]]"),
         ]
+        assert statuses == [200, 200]
         model = weakref.ref(app.lane.short_cuts[b"/models/a/invoke"].model)
-        statuses.append(await ask("DELETE", "/models/a"))
-        return statuses, model
+        if not is_shared:
+            assert await ask(app, "DELETE", "/models/a") == 200
+            return model
+        other = await asyncio.create_subprocess_exec(sys.executable, "-c", OTHER_WORKER, str(tmp_path))
+        assert await other.wait() == 0
+        peers = app._models._peers if app._models else None
+        assert peers
+        asyncio.get_running_loop().remove_reader(peers._socket)
+        peers._socket.close()
+        return model
 
-    assert read_artifact(archive).model == artifact.model
     gc.disable()
     try:
-        statuses, model = asyncio.run(run())
-        assert statuses == [200, 200, 200]
+        model = asyncio.run(run())
         assert model() is None
     finally:
         gc.enable()

@@ -119,6 +119,42 @@ def test_a_model_that_went_while_the_journal_was_written_anew_is_forgotten(
     assert "kept" not in reader.forgotten
 
 
+class DeathError(Exception):
+    """The worker ends here."""
+
+
+class DyingHeader:
+    """Let a worker die before it says that what it has written counts."""
+
+    unpack_from = registry._HEADER.unpack_from
+
+    def pack_into(self, *_: object) -> None:
+        raise DeathError
+
+
+@pytest.mark.parametrize("rewrites", [1, 2, 3])
+def test_who_dies_while_it_writes_the_journal_anew_leaves_the_old_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch, rewrites: int
+) -> None:
+    first = Worker(path)
+    for name in "abcdef":
+        first.add(name)
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_COMPACT_BYTES", 0)
+        patch.setattr(registry, "_COMPACT_RATIO", 0)
+        for _ in range(rewrites):
+            first.remove("a")
+            first.add("a")
+        patch.setattr(registry, "_HEADER", DyingHeader())
+        with pytest.raises(DeathError):
+            first.add("g")
+
+    assert sorted(Worker(path).names()) == list("abcdef")
+    second = Worker(path)
+    second.add("h")
+    assert sorted(Worker(path).names()) == list("abcdefh")
+
+
 def test_a_line_that_was_never_finished_does_not_count(path: Path) -> None:
     first = Worker(path)
     first.add("a")
