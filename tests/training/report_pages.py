@@ -22,7 +22,8 @@ FLAGS = (
 def open_page(page: bytes, folder: Path, *, width: int, script: str = "") -> tuple[str, str]:
     """Return the page as the browser made it after a script of ours, and what went to the console."""
     path = folder / "page.html"
-    path.write_bytes(page.replace(b"</body>", f"<script>{script}</script></body>".encode()))
+    start, end = page.rsplit(b"</body>", 1)
+    path.write_bytes(start + f"<script>{script}</script></body>".encode() + end)
     result = subprocess.run(
         [
             str(CHROMIUM),
