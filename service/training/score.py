@@ -123,13 +123,14 @@ class _Scorer:
     def score(self, batch: CustomerBatch) -> Iterable[pa.Array]:
         """Return the added columns of a batch."""
         usable = batch.is_usable
-        evidence = self._model.explain(model_features(batch, self._model))
-        segments = self._ids[evidence.clusters]
+        vectors = model_features(batch, self._model)
+        evidence, positions = self._model.explain(vectors), self._model.partition.assign(vectors)
+        segments = self._ids[positions]
         before, is_known = self._find_previous(batch)
         is_changed = is_known & (before != segments)
-        self._count(batch, evidence.clusters, is_changed, is_known)
+        self._count(batch, positions, is_changed, is_known)
         yield _spread(segments, usable, pa.int32())
-        yield _spread(self._names[evidence.clusters], usable, pa.string())
+        yield _spread(self._names[positions], usable, pa.string())
         yield _spread(evidence.confidences.round(4), usable, pa.float64())
         yield _spread(evidence.is_outlier, usable, pa.bool_())
         yield _spread(evidence.is_border, usable, pa.bool_())
@@ -154,11 +155,11 @@ class _Scorer:
     def _count(
         self,
         batch: CustomerBatch,
-        clusters: npt.NDArray[np.int32],
+        positions: npt.NDArray[np.int32],
         is_changed: npt.NDArray[np.bool_],
         is_known: npt.NDArray[np.bool_],
     ) -> None:
-        self._sizes += np.bincount(clusters, minlength=len(self._sizes))
+        self._sizes += np.bincount(positions, minlength=len(self._sizes))
         self._unusable += int((~batch.is_usable).sum())
         self._changed += int(is_changed.sum())
         self._known += int(is_known.sum())
