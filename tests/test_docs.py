@@ -21,6 +21,7 @@ PAGES_WITH_COMMANDS = (
     "docs/bench.md",
     "docs/runtime.md",
     "docs/segments.md",
+    "docs/report.md",
 )
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")

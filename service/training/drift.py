@@ -115,7 +115,8 @@ def measure_drift(
         sample: Age, Income, Purchases and Spending_Power of customers of the training data.
         batch: The same of the new customers; at least one.
         model: Gives the segments.
-        shuffles: How often sample and batch are dealt out again.
+        shuffles: How often sample and batch are dealt out again. Nine measures share the rarest places, so
+            that with fewer than 9 / ALARM_LEVEL nothing can raise an alarm.
         seed: Of the dealing, and of the choice from a large batch.
     """
     rng = np.random.default_rng(seed)

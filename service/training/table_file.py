@@ -1,8 +1,7 @@
 """Write tables to a CSV or Parquet file that appears whole or not at all, in bounded memory."""
 
-import csv
-import io
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pyarrow.parquet
 from service.errors import DatasetError
 
 PARQUET_ENDING: Final = ".parquet"
+_QUOTE: Final = '"'
 
 
 class TableFile(Protocol):
@@ -96,7 +96,9 @@ def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _plain(texts: Sequence[pa.ChunkedArray], delimiter: str) -> pa.Buffer | None:
-    """Return rows where no cell needs quotes, ten times as fast as the csv module; None where one does."""
+    """Return rows where no cell needs quotes, without a loop over them; None where one does."""
+    if any(pc.any(pc.match_substring(column, "\r")).as_py() for column in texts):
+        return None  # Arrow takes a lone carriage return for text
     buffer = pa.BufferOutputStream()
     options = pyarrow.csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style="none")
     try:
@@ -109,7 +111,15 @@ def _plain(texts: Sequence[pa.ChunkedArray], delimiter: str) -> pa.Buffer | None
 
 
 def _quoted(rows: Iterable[Sequence[str | None]], delimiter: str) -> bytes:
-    """Return rows with quotes where they must be; Arrow's writer would quote all text."""
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    """Return rows with quotes where they must be: Arrow's writer would quote all text.
+
+    The csv module leaves a carriage return unquoted before Python 3.13, and so breaks the row in two.
+    """
+    needs_quotes = re.compile(f'["\r\n{re.escape(delimiter)}]').search
+
+    def cell(text: str | None) -> str:
+        if text is None:
+            return ""
+        return f'"{text.replace(_QUOTE, _QUOTE * 2)}"' if needs_quotes(text) else text
+
+    return "".join(f"{delimiter.join(map(cell, row))}\n" for row in rows).encode()

@@ -11,10 +11,12 @@ import pytest
 from service.artifact import Artifact
 from service.errors import ConfigurationError, DatasetError
 from service.features import spending_power
-from service.training.score import SCORE_COLUMNS, ScoreReport, score_file
+from service.training.score import SCORE_COLUMNS, Previous, ScoreReport, score_file
 
 
-def score(source: Path, target: Path, artifact: Artifact, **options: str) -> ScoreReport:
+def score(
+    source: Path, target: Path, artifact: Artifact, *, prefix: str = "", previous: Previous | None = None
+) -> ScoreReport:
     return score_file(
         source,
         target,
@@ -22,7 +24,8 @@ def score(source: Path, target: Path, artifact: Artifact, **options: str) -> Sco
         version="v1",
         mapping={},
         decimal=".",
-        prefix=options.get("prefix", ""),
+        prefix=prefix,
+        previous=previous,
         on_progress=lambda *_: None,
     )
 
@@ -46,7 +49,7 @@ def test_every_customer_keeps_its_columns_and_order_and_gets_the_models_segment(
         assert int(row["segment"]) == expected
         assert row["segment_name"] == artifact.model.segments[expected].name
         assert 0.5 <= float(row["confidence"]) <= 1
-        assert row["outlier"] in {"true", "false"}
+        assert {row["outlier"], row["border"]} <= {"true", "false"}
         assert row["model_version"] == "v1"
         assert ("no purchase" in row["note"]) == (row["Purchases"] == "0")
     assert report.scored == 1000
@@ -148,17 +151,70 @@ def test_scoring_a_file_onto_itself_works(tmp_path: Path, sample_path: Path, art
     assert "segment" in read_rows(path)[0]
 
 
-def test_ids_with_gaps_are_what_a_file_gets(tmp_path: Path, sample_path: Path, artifact: Artifact) -> None:
-    ids = (1, 4, 10, 11)
-    model = artifact.model
-    gapped = replace(
-        model,
-        segments=tuple(replace(one, id=number) for one, number in zip(model.segments, ids, strict=True)),
-    )
-    score(sample_path, tmp_path / "plain.csv", artifact)
-    report = score(sample_path, tmp_path / "gapped.csv", replace(artifact, model=gapped))
-    plain, after = read_rows(tmp_path / "plain.csv"), read_rows(tmp_path / "gapped.csv")
+def test_a_previous_model_tells_who_changed(tmp_path: Path, sample_path: Path, artifact: Artifact) -> None:
+    earlier = replace(artifact.model, centroids=artifact.model.centroids[::-1])
+    report = score(sample_path, tmp_path / "out.csv", artifact, previous=Previous(model=earlier))
+    rows = read_rows(tmp_path / "out.csv")
 
-    assert [row["segment"] for row in after] == [str(ids[int(row["segment"])]) for row in plain]
-    assert [row["segment_name"] for row in after] == [row["segment_name"] for row in plain]
-    assert list(report.sizes) == [segment.size for segment in model.segments]
+    for row in rows:
+        power = spending_power(float(row["Income"]), float(row["Purchases"]))
+        assert int(row["previous_segment"]) == earlier.partition.assign_one(float(row["Age"]), power)
+        assert row["changed"] == str(row["segment"] != row["previous_segment"]).lower()
+    assert report.changed == sum(row["changed"] == "true" for row in rows) > 0
+
+
+def test_a_column_of_the_file_may_hold_the_previous_segments(tmp_path: Path, artifact: Artifact) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("Age,Income,Purchases,Last\n30,50000,5,0\n30,50000,5,3\n30,50000,5,\n-1,50000,5,2\n")
+    report = score(source, tmp_path / "out.csv", artifact, previous=Previous(column="LAST"))
+    rows = read_rows(tmp_path / "out.csv")
+    changed = [str(rows[0]["segment"] != last).lower() for last in "03"]
+
+    assert [row["previous_segment"] for row in rows] == ["0", "3", "", ""]
+    assert [row["changed"] for row in rows] == [*changed, "", ""]
+    assert report.changed == changed.count("true")
+
+
+@pytest.mark.parametrize("bad", ["gold", "-1", "1.5"])
+def test_previous_segments_that_are_no_ids_are_refused(tmp_path: Path, artifact: Artifact, bad: str) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text(f"Age,Income,Purchases,Last\n30,50000,5,{bad}\n")
+
+    with pytest.raises(DatasetError, match="must hold segment ids, whole numbers from 0") as caught:
+        score(source, tmp_path / "out.csv", artifact, previous=Previous(column="Last"))
+    assert bad not in str(caught.value).replace("from 0", "")
+    with pytest.raises(DatasetError, match="no column 'Absent' of previous segments"):
+        score(source, tmp_path / "out.csv", artifact, previous=Previous(column="Absent"))
+
+
+def test_without_a_previous_segment_its_columns_are_empty(
+    tmp_path: Path, sample_path: Path, artifact: Artifact
+) -> None:
+    report = score(sample_path, tmp_path / "out.csv", artifact)
+
+    assert report.changed is None
+    assert {(row["previous_segment"], row["changed"]) for row in read_rows(tmp_path / "out.csv")} == {
+        ("", "")
+    }
+
+
+def test_ids_that_are_not_places_are_what_is_written(
+    tmp_path: Path, sample_path: Path, artifact: Artifact
+) -> None:
+    renumbered = tuple(replace(segment, id=7 + 2 * segment.id) for segment in artifact.model.segments)
+    score(sample_path, tmp_path / "plain.csv", artifact)
+    model = replace(artifact.model, segments=renumbered)
+    score(sample_path, tmp_path / "out.csv", replace(artifact, model=model))
+    plain, found = read_rows(tmp_path / "plain.csv"), read_rows(tmp_path / "out.csv")
+
+    assert [int(row["segment"]) for row in found] == [7 + 2 * int(row["segment"]) for row in plain]
+    assert [row["segment_name"] for row in found] == [row["segment_name"] for row in plain]
+
+
+def test_a_file_full_of_ragged_rows_keeps_only_the_first_lines(tmp_path: Path, artifact: Artifact) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("Age,Income,Purchases\n30,50000,5\n" + "1,2\n" * 500)
+    report = score(source, tmp_path / "out.csv", artifact)
+
+    assert (report.scored, report.ragged) == (1, 500)
+    assert report.ragged_lines == tuple(range(3, 14))

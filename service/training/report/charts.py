@@ -295,7 +295,7 @@ def migration_chart(
                     "labelLayout": {"hideOverlap": True},
                     "emphasis": {"focus": "adjacency"},
                     "lineStyle": {"color": "source", "opacity": 0.35},
-                    "label": {"color": "#1a1a1a", "overflow": "break", "width": 130, "lineHeight": 15},
+                    "label": {"color": "#1a1a1a", "overflow": "break", "width": 165, "lineHeight": 15},
                     "data": [
                         {**node, "label": {"position": "right" if node["depth"] == 0 else "left"}}
                         for node in nodes

@@ -45,6 +45,17 @@ def difference(value: float) -> str:
     return f"{value:+.0%}".replace("-", "\N{MINUS SIGN}")
 
 
+def sentence(content: str) -> str:
+    """Return a remark of training, which may begin small and end without a full stop, as a sentence."""
+    start = content if content.startswith("k=") else content[:1].upper() + content[1:]
+    return start if start.endswith((".", "!", "?")) else f"{start}."
+
+
+def folded(summary: str, content: str) -> str:
+    """Return content that opens on demand."""
+    return f"<details><summary>{text(summary)}</summary>{content}</details>"
+
+
 def paragraph(content: object, *, kind: str = "") -> str:
     """Return a paragraph of plain text."""
     attribute = f' class="{kind}"' if kind else ""

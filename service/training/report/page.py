@@ -11,7 +11,7 @@ from service.training.record import TrainingRecord, read_record
 from service.training.report import charts, sections
 from service.training.report.cards import persona_cards
 from service.training.report.customer_map import map_chart
-from service.training.report.markup import Chart, figure, paragraph, script_json, section, text
+from service.training.report.markup import Chart, figure, paragraph, script_json, section, sentence, text
 
 _PLACE: Final = re.compile(r"\{\{([A-Z]+)\}\}")
 
@@ -144,7 +144,7 @@ def _compose(
 
 def _number_section(record: TrainingRecord, chart: str) -> str:
     choice = record.get("choice")
-    reason = paragraph(choice["reason"]) if choice else ""
+    reason = paragraph(sentence(choice["reason"])) if choice else ""
     return section("number", "How many segments", reason, chart, sections.rules_table(choice))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from service.artifact import Provenance
 from service.training.record import TrainingRecord
-from service.training.report.markup import number, paragraph, section, share, table, text
+from service.training.report.markup import folded, number, paragraph, section, sentence, share, table, text
 
 _RULES = {
     "stability": "most stable",
@@ -32,14 +32,14 @@ def verdict(record: TrainingRecord) -> str:
     segments = record.model.segments
     customers = sum(segment.size for segment in segments)
     is_clear = bool(structure and structure["has_structure"])
-    sentence = (
-        structure["sentence"] if structure else f"{number(customers)} customers in {len(segments)} segments."
+    remark = (
+        structure["sentence"] if structure else f"{number(customers)} customers in {len(segments)} segments"
     )
-    parts = [f'<p class="verdict {"clear" if is_clear else "careful"}">{text(sentence)}</p>']
+    parts = [f'<p class="verdict {"clear" if is_clear else "careful"}">{text(sentence(remark))}</p>']
     if choice:
-        parts.append(paragraph(choice["reason"]))
+        parts.append(paragraph(sentence(choice["reason"])))
     if tail.get("sentence"):
-        parts.append(paragraph(tail["sentence"]))
+        parts.append(paragraph(sentence(tail["sentence"])))
     if lineage.get("kept_share") is not None:
         parts.append(
             paragraph(
@@ -74,7 +74,7 @@ def structure_section(record: TrainingRecord) -> str:
     parts = []
     if structure:
         parts += [
-            paragraph(structure["sentence"]),
+            paragraph(sentence(structure["sentence"])),
             table(
                 ["", "silhouette"],
                 [
@@ -133,15 +133,19 @@ def associations_section(record: TrainingRecord) -> str:
             for identity, counts in one["table"].items()
         ]
         parts += [
-            paragraph(one["sentence"]),
-            table(["segment", *one["values"]], rows, caption=f"Customers by {one['column']}"),
-            paragraph(
-                f"Cramér's V {one['cramers_v']:.3f} (from {one['low']:.3f} to {one['high']:.3f}), "
-                f"p {one['p']:.2g}. "
-                f"0 is no association, 1 a complete one. {one['column']} is never an input of the model.",
-                kind="note",
+            paragraph(sentence(one["sentence"])),
+            folded(
+                f"Customers by {one['column']}",
+                table(["segment", *one["values"]], rows, caption=f"Customers by {one['column']}"),
             ),
         ]
+    parts.append(
+        paragraph(
+            "Cramér's V is 0 without any association and 1 with a complete one. None of these columns is "
+            "ever an input of the model.",
+            kind="note",
+        )
+    )
     return section("associations", title, *parts)
 
 
