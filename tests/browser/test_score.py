@@ -125,6 +125,37 @@ def test_a_hundred_thousand_records_do_not_freeze_the_page(
     assert [line.split(",")[5] for line in lines[1:]] == expected.text.split()
 
 
+def test_a_file_can_be_dropped(page: Page, site: RunningServer) -> None:
+    page.open(site.url, "score")
+    page.run(
+        """
+        const transfer = new DataTransfer();
+        transfer.items.add(new File(["Age;Income;Purchases\\n25;30000;24\\n"], "dropped.csv"));
+        const drop = new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true});
+        window.isPrevented = !document.querySelector(".drop").dispatchEvent(drop);
+        """
+    )
+    page.wait_for_text("What is in dropped.csv")
+
+    assert page.run("return window.isPrevented")
+    assert "separated by semicolon" in page.text()
+    page.wait_for_text("Score 1 record")
+
+
+def test_scoring_can_be_stopped_and_started_again(page: Page, site: RunningServer, tmp_path: Path) -> None:
+    page.open(site.url, "score")
+    upload(page, write_customers(tmp_path / "long.csv", 60_000))
+    page.wait_for_text("Score 60,000 records", deadline_s=60)
+    page.press("Score 60,000 records")
+    page.press("Stop")
+    page.wait_for_text("Score 60,000 records")
+
+    assert not page.find(".scored")
+    assert not page.find(".notice.bad")
+    page.press("Score 60,000 records")
+    page.wait_for_text("60,000 records scored", deadline_s=120)
+
+
 def test_the_table_has_pages_and_shows_one_segment(page: Page, site: RunningServer, tmp_path: Path) -> None:
     page.open(site.url, "score")
     score(page, write_customers(tmp_path / "c.csv", 120), 120)

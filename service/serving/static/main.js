@@ -57,6 +57,7 @@ function App() {
     if (!first.current) heading.current?.focus({ preventScroll: true });
     if (!first.current) scrollTo(0, 0);
     first.current = false;
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [current]);
   const View = current?.view;
   return html`

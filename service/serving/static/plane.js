@@ -80,7 +80,7 @@ export class Axes {
     if (!this.isLog) return steps([this.low, this.high], Math.max(3, this.spanY / 60));
     const ticks = [];
     for (let power = 0; power < 12; power++) {
-      for (const factor of this.high - this.low < 1.6 ? [1, 2, 5] : [1]) ticks.push(factor * 10 ** power);
+      for (const factor of this.high - this.low < 2.7 ? [1, 2, 5] : [1]) ticks.push(factor * 10 ** power);
     }
     return ticks.filter((tick) => Math.log10(1 + tick) >= this.low && Math.log10(1 + tick) <= this.high);
   }
