@@ -14,6 +14,7 @@ def test_everything_is_reached_by_keyboard(page: Page, site: RunningServer) -> N
     body = page.one("body")
     body.send_keys(Keys.TAB)
     assert page.run("return document.activeElement.textContent") == "Skip to the content"
+    assert page.run("return document.activeElement.getBoundingClientRect().top") >= 0
     page.driver.switch_to.active_element.send_keys(Keys.ENTER)
     assert page.run("return document.activeElement.tagName") == "H1"
     page.run("document.querySelector('nav a[href=\"#/try\"]').focus()")

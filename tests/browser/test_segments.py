@@ -54,3 +54,13 @@ def test_a_model_of_before_shows_what_it_has_and_says_what_is_missing(
     assert len(page.find(".card")) == 4
     page.open(server.url, "versions")
     page.wait_for_text("There is only one version so far")
+
+
+def test_the_numbers_of_segments_that_were_tried_can_be_looked_up(page: Page, site: RunningServer) -> None:
+    page.open(site.url, "segments")
+    page.run("document.querySelector('main > details > summary').click()")
+
+    rows = [row.text for row in page.find("main > details tbody tr")]
+    assert rows[0] == "2 0.600 0.900 10.0 %"
+    assert rows[2] == "4 chosen 0.500 0.850 5.0 %"
+    assert len(rows) == 9

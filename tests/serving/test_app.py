@@ -200,6 +200,7 @@ def test_without_a_model_nothing_is_healthy(empty: httpx.Client) -> None:
     assert empty.get("/ping").status_code == 503
     check_refusal(empty.post("/invocations", content=DEFAULT_BODY), status=503, code="ModelNotReady")
     check_refusal(empty.get("/model"), status=503, code="Error")
+    check_refusal(empty.get("/console/model"), status=503, code="Error")
     assert empty.get("/execution-parameters").status_code == 200
 
 

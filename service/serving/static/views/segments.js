@@ -14,6 +14,7 @@ export function Segments({ model }) {
     <p class="lead">${plural(customers, "customer")} in ${plural(model.segments.length, "segment")}, by Age and
       Spending Power (Income per purchase)${model.isLog ? ", the latter on a logarithmic scale" : ""}.</p>
     <${Findings} training=${training} />
+    <${Sweep} training=${training} k=${model.segments.length} />
     <${Shares} model=${model} />
     <section aria-labelledby="map-title" class="panel">
       <div class="panel-head"><h2 id="map-title">The map</h2><${ScaleChoice} isLog=${isLog} onChange=${setLog} /></div>
@@ -66,6 +67,23 @@ function Findings({ training }) {
     ${choice && html`<${Notice} title=${`Why ${plural(choice.k, "segment")}`}>${choice.reason}<//>`}
     ${tail?.sentence && html`<${Notice} kind="warn" title="Heavy tail">${tail.sentence}<//>`}
   </div>`;
+}
+
+const SWEPT = {
+  silhouette: "Silhouette", stability: "Stability", worst_jaccard: "Worst segment's stability", gap: "Gap", smallest_share: "Smallest segment",
+};
+
+/** The numbers of segments that training tried, with what it looked at. */
+function Sweep({ training, k }) {
+  const tried = training.sweep ?? [];
+  const names = Object.keys(SWEPT).filter((name) => tried.some((one) => Number.isFinite(one[name])));
+  if (tried.length < 2 || !names.length) return null;
+  const show = (name, value) => (!Number.isFinite(value) ? "none" : name === "smallest_share" ? percent(value) : value.toFixed(3));
+  return html`<details><summary>The other numbers of segments that were tried</summary>
+    <div class="scroll" tabindex="0" role="region" aria-label="Numbers of segments that were tried"><table class="grid">
+      <thead><tr><th scope="col">Segments</th>${names.map((name) => html`<th scope="col" class="number" key=${name}>${SWEPT[name]}</th>`)}</tr></thead>
+      <tbody>${tried.map((one) => html`<tr key=${one.k}><th scope="row">${one.k} ${one.k === k && html`<span class="badge pass">chosen</span>`}</th>
+        ${names.map((name) => html`<td class="number" key=${name}>${show(name, one[name])}</td>`)}</tr>`)}</tbody></table></div></details>`;
 }
 
 function Shares({ model }) {
