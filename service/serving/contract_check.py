@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,7 +14,7 @@ COMMAND: Final = (sys.executable, "-m", "service", "conform")
 _TIMEOUT_S: Final = 300
 _MAX_LINE: Final = 1 << 20
 _USAGE: Final = 2
-_KEYS: Final = ("clause", "verdict", "sentence", "detail")
+_DETAILS: Final = ("detail", "reason", "mend")
 
 
 class ContractCheck:
@@ -97,10 +97,21 @@ def _read_verdicts(text: bytes) -> list[dict[str, Any]]:
         document = next((value for value in document.values() if _is_verdicts(value)), [])
     candidates = document if isinstance(document, list) else [document]
     return [
-        {key: str(item[key]) for key in _KEYS if item.get(key) is not None}
+        _plain(item)
         for item in candidates
-        if isinstance(item, dict) and "clause" in item and "verdict" in item
+        if isinstance(item, dict) and "clause" in item and ("verdict" in item or "outcome" in item)
     ]
+
+
+def _plain(verdict: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the page shows of a verdict."""
+    details = [str(verdict[key]) for key in _DETAILS if verdict.get(key)]
+    return {
+        "clause": str(verdict["clause"]),
+        "verdict": str(verdict.get("verdict") or verdict.get("outcome")),
+        "sentence": str(verdict.get("sentence", "")),
+        "detail": ". ".join(details),
+    }
 
 
 def _is_verdicts(value: Any) -> bool:

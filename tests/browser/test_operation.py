@@ -63,6 +63,32 @@ def test_live_shows_the_figures_and_follows_them(page: Page, staged: Staged) -> 
     page.wait_for_text("No request yet")
 
 
+def test_live_reads_totals_and_a_series(page: Page, staged: Staged) -> None:
+    point = {
+        "requests": 7,
+        "errors": 0,
+        "p50_ms": 0.25,
+        "p95_ms": 0.75,
+        "p99_ms": 4.5,
+        "records": {"0": 3, "2": 9},
+    }
+    staged.live = {
+        "interval_s": 15,
+        "total": {**point, "requests": 5021},
+        "series": [{"time": 1_795_000_000, **point}],
+        "drift": {"records": 12, "psi": {"Age": 0.3}},
+    }
+    page.open(staged.url, "live")
+    page.wait_for_text("5,021")
+
+    assert "0.25 ms" in page.text(".tiles")
+    assert "19 of 20 within" in page.text(".tiles")
+    assert "Requests in 15 seconds, at most 7" in page.text()
+    assert [row.text.split()[-1] for row in page.find(".bars tbody tr")] == ["3", "0", "9", "0"]
+    page.open(staged.url, "versions")
+    page.wait_for_text("has moved far: train again")
+
+
 def test_a_server_without_live_figures_says_so(page: Page, staged: Staged) -> None:
     staged.live = None
     page.open(staged.url, "live")

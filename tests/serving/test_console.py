@@ -21,7 +21,18 @@ from tests.conftest import DEADLINE_S, start_server, wait_until
 from tests.serving.conftest import Starter, check_refusal
 
 URL = "http://127.0.0.1:8080"
-VERDICT = {"clause": "C13", "verdict": "pass", "sentence": "GET /ping answers 200"}
+VERDICT = {"clause": "C13", "verdict": "pass", "sentence": "GET /ping answers 200", "detail": "in 2 ms"}
+REPORTED = {
+    "clause": "C13",
+    "outcome": "pass",
+    "sentence": "GET /ping answers 200",
+    "reason": "in 2 ms",
+    "force": "must",
+    "sent": "",
+    "received": "",
+    "mend": "",
+    "took_s": 0.002,
+}
 
 
 def conform(
@@ -230,6 +241,7 @@ def test_a_version_by_name_comes_from_the_store(store_path: Path, tmp_path: Path
         f"print('warming up'); print(json.dumps({VERDICT}))",
         f"print(json.dumps([{VERDICT}], indent=2))",
         f"print(json.dumps({{'url': 'x', 'verdicts': [{VERDICT}]}}, indent=2)); sys.exit(1)",
+        f"print(json.dumps({{'counts': {{'pass': 1}}, 'verdicts': [{REPORTED}]}}, indent=2))",
     ],
 )
 def test_verdicts_are_passed_on_however_the_command_writes_them(artifact: Artifact, program: str) -> None:

@@ -3,7 +3,7 @@ import { Notice, html, useRef, useState } from "../dom.js";
 import { ask } from "../api.js";
 import { Choice } from "./snippets.js";
 
-const TITLES = { pass: "Passed", fail: "Failed", skip: "Skipped" };
+const TITLES = { pass: "Passed", fail: "Failed", warn: "Warned", skip: "Skipped" };
 
 export function Conformance() {
   const [run, setRun] = useState(null);
@@ -61,7 +61,7 @@ function State({ run }) {
   }
 }
 
-const RANK = { fail: 0, skip: 2 };
+const RANK = { fail: 0, warn: 1, pass: 2, skip: 3 };
 
 function Verdicts({ verdicts, shown, onShow }) {
   const tally = (kind) => verdicts.filter((found) => found.verdict === kind).length;

@@ -2,9 +2,11 @@
 import { Loading, Notice, html, useEffect, useState } from "../dom.js";
 import { askJson } from "../api.js";
 import { count, fixed, percent, plural } from "../format.js";
+import { readLive } from "../live-figures.js";
 import { Mark, markClass } from "../marks.js";
 
 const PERIOD_MS = 2000;
+const WITHIN = { p50: "Half answered within", p90: "9 of 10 within", p95: "19 of 20 within", p99: "99 of 100 within" };
 
 /** Ask /live again and again while the page is looked at; `live` stays the last that was heard. */
 export function useLive() {
@@ -15,7 +17,7 @@ export function useLive() {
     const look = async () => {
       if (!document.hidden) {
         try {
-          const live = await askJson("live", { signal: stop.signal });
+          const live = readLive(await askJson("live", { signal: stop.signal }));
           setState({ live, error: null });
         } catch (error) {
           if (error.name === "AbortError") return;
@@ -40,21 +42,18 @@ export function Live({ model }) {
     has no route <code>/live</code>. Nothing is wrong with its answers.<//>`;
   if (!live) return error ? html`<${Notice} kind="bad" title="The figures cannot be read">${error.message}.<//>` : html`<${Loading} what="the figures" />`;
   const rate = live.requests ? live.errors / live.requests : 0;
-  const latency = live.latency_ms ?? {};
   return html`
     <p class="lead">Since this server started. Looks again every ${PERIOD_MS / 1000} seconds.</p>
     ${error && html`<${Notice} kind="bad" title="Out of date">${error.message}. These figures are the last that were heard.<//>`}
     <dl class="tiles">
       <${Tile} name="Requests" value=${count(live.requests)} />
       <${Tile} name="Errors" value=${count(live.errors)} note=${live.requests ? percent(rate, rate < 0.01 ? 2 : 1) : "none yet"} kind=${live.errors ? "bad" : ""} />
-      <${Tile} name="Half answered within" value=${milliseconds(latency.p50)} note="p50" />
-      <${Tile} name="9 of 10 within" value=${milliseconds(latency.p90)} note="p90" />
-      <${Tile} name="99 of 100 within" value=${milliseconds(latency.p99)} note="p99" />
+      ${live.latency.map(({ name, ms }) => html`<${Tile} key=${name} name=${WITHIN[name]} value=${milliseconds(ms)} note=${name} />`)}
     </dl>
     ${live.requests === 0 && html`<${Notice} title="No request yet">Send one from <a href="#/try">Try it</a>, or with curl.<//>`}
     <div class="halves">
-      <${Minutes} minutes=${live.minutes ?? []} />
-      <${BySegment} model=${model} records=${live.records_by_segment ?? {}} />
+      <${Minutes} points=${live.points} step=${live.step_s} />
+      <${BySegment} model=${model} records=${live.records} />
     </div>`;
 }
 
@@ -65,21 +64,22 @@ function Tile({ name, value, note, kind = "" }) {
 }
 
 /** Requests of the last minutes as bars, errors in them, and the latency over them. */
-function Minutes({ minutes }) {
-  const shown = minutes.slice(-30);
+function Minutes({ points, step }) {
+  const shown = points.slice(-60);
+  const unit = step === 60 ? "a minute" : step ? `in ${fixed(step, 0)} seconds` : "at a time";
   const most = Math.max(1, ...shown.map((minute) => minute.requests));
   const slowest = Math.max(1e-9, ...shown.map((minute) => minute.p99_ms ?? 0));
   const at = (place) => ((place + 0.5) / shown.length) * 600;
   const line = (key) => shown.map((minute, place) => `${at(place).toFixed(1)},${(100 - ((minute[key] ?? 0) / slowest) * 92).toFixed(1)}`).join(" ");
   return html`<section class="panel" aria-labelledby="minutes-title"><h2 id="minutes-title">The last minutes</h2>
     ${shown.length === 0 ? html`<p class="soft">Nothing in the last minutes.</p>` : html`
-      <p class="soft">Requests a minute, at most ${count(most)}; errors are the red part.</p>
+      <p class="soft">Requests ${unit}, at most ${count(most)}; errors are the red part.</p>
       <svg class="chart" viewBox="0 0 600 120" preserveAspectRatio="none" aria-hidden="true">
         ${shown.map((minute, place) => {
           const height = (minute.requests / most) * 112;
           const bad = (minute.errors / most) * 112;
           const width = Math.min(40, (600 / shown.length) * 0.72);
-          return html`<g key=${minute.minute}><rect class="requests" x=${at(place) - width / 2} y=${120 - height} width=${width} height=${height} />
+          return html`<g key=${place}><rect class="requests" x=${at(place) - width / 2} y=${120 - height} width=${width} height=${height} />
             ${minute.errors > 0 && html`<rect class="errors" x=${at(place) - width / 2} y=${120 - bad} width=${width} height=${bad} />`}</g>`;
         })}
       </svg>
@@ -88,19 +88,15 @@ function Minutes({ minutes }) {
         <polyline class="p99" points=${line("p99_ms")} /><polyline class="p50" points=${line("p50_ms")} />
       </svg>
       <details><summary>As a table</summary><div class="scroll" tabindex="0" role="region" aria-label="The last minutes"><table class="grid">
-        <thead><tr><th scope="col">Minute</th><th scope="col" class="number">Requests</th><th scope="col" class="number">Errors</th>
+        <thead><tr><th scope="col">Time</th><th scope="col" class="number">Requests</th><th scope="col" class="number">Errors</th>
           <th scope="col" class="number">Records</th><th scope="col" class="number">p50</th><th scope="col" class="number">p99</th></tr></thead>
-        <tbody>${shown.toReversed().map((minute) => html`<tr key=${minute.minute}><th scope="row">${clock(minute.minute)}</th>
+        <tbody>${shown.toReversed().map((minute) => html`<tr key=${minute.time}><th scope="row">${clock(minute.time)}</th>
           <td class="number">${count(minute.requests)}</td><td class="number">${count(minute.errors)}</td><td class="number">${count(minute.records)}</td>
           <td class="number">${milliseconds(minute.p50_ms)}</td><td class="number">${milliseconds(minute.p99_ms)}</td></tr>`)}</tbody></table></div></details>`}
   </section>`;
 }
 
-/** A minute as text, or as seconds since 1970. */
-function clock(minute) {
-  const date = new Date(typeof minute === "number" ? minute * (minute < 1e9 ? 60_000 : 1000) : minute);
-  return Number.isNaN(date.getTime()) ? String(minute) : date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-}
+const clock = (time) => (Number.isNaN(time.getTime()) ? "unknown" : time.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
 
 function BySegment({ model, records }) {
   const total = Object.values(records).reduce((sum, n) => sum + n, 0);
