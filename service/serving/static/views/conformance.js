@@ -47,7 +47,7 @@ function State({ run }) {
   const failed = run.verdicts.filter((found) => found.verdict === "fail").length;
   switch (run.state) {
     case "running":
-      return html`<p class="soft">${run.verdicts.length} clauses so far…</p>`;
+      return html`<p class="soft">${run.verdicts.length ? `${run.verdicts.length} clauses so far…` : "Asking the server…"}</p>`;
     case "done":
       return failed
         ? html`<${Notice} kind="bad" title=${`${failed} of ${run.verdicts.length} clauses do not hold`}>They stand first in the table.<//>`
