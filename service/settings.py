@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     )
     """What becomes of a payload with a bad record: reject or placeholder."""
     console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
-    """Whether /model, /live, /docs and /openapi.json are there: on or off."""
+    """Whether the console at /, /model, /live, /docs and /openapi.json are there: on or off."""
     access_log: Annotated[Switch, BeforeValidator(_lower)] = Field(
         Switch.ON, validation_alias="SERVICE_ACCESS_LOG"
     )

@@ -24,7 +24,8 @@ def ask(url):
         request = urllib.request.Request(url + "/invocations", payload, {"Content-Type": content_type,
             "Accept": "application/json; detail=full"})
         assert urllib.request.urlopen(request).status == 200
-    for path in ("/ping", "/model", "/docs", "/openapi.json", "/execution-parameters"):
+    pages = ("/", "/console/model", "/console/versions", "/model", "/docs", "/openapi.json")
+    for path in ("/ping", "/execution-parameters", *pages):
         assert urllib.request.urlopen(url + path).status == 200
     print("\\n".join(sorted({name.split(".")[0] for name in sys.modules})))
     sys.stdout.flush()

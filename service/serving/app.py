@@ -13,7 +13,9 @@ from starlette.exceptions import HTTPException
 
 import service
 from service import contract
-from service.artifact import TRAINING, Artifact
+from service.artifact import Artifact
+from service.serving.card import model_card
+from service.serving.console import add_console
 from service.serving.fastlane import Endpoint, FastLane
 from service.serving.invocation import error_body
 from service.serving.loading import check_default_accept, load_artifact, served_model
@@ -70,6 +72,7 @@ class SegmentationApp(FastAPI):
         if has_console:
             self._add_docs()
             self._add_model_card(artifact)
+            add_console(self, artifact=artifact, settings=settings)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Dispatch the contract's routes ahead of the middleware stack."""
@@ -151,33 +154,6 @@ class AppFactory:
         settings = read_settings()
         artifact = None if settings.multi_model else load_artifact(settings)
         return create_app(artifact, settings, board=self.board)
-
-
-def model_card(artifact: Artifact) -> dict[str, Any]:
-    """Return what people want to know of a model: segments first, then where it comes from."""
-    model, manifest = artifact.model, artifact.manifest
-    training = orjson.loads(artifact.files.get(TRAINING, b"{}"))
-    return {
-        "model_version": manifest.model_version,
-        "model_digest": model.digest,
-        "created": manifest.created,
-        "features": model.features,
-        "zero_purchase_rule": model.zero_purchase_rule,
-        "transform": model.transform,
-        "segments": [
-            {
-                "id": segment.id,
-                "name": segment.name,
-                "size": segment.size,
-                "share": segment.share,
-                "profile": segment.profile,
-                "centroid_scaled": centroid,
-            }
-            for segment, centroid in zip(model.segments, model.centroids, strict=True)
-        ],
-        "training": training,
-        "provenance": manifest.provenance,
-    }
 
 
 @asynccontextmanager

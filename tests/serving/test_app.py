@@ -9,12 +9,16 @@ import httpx
 import pytest
 
 from service.artifact import Artifact
-from service.serving.app import create_app, model_card
+from service.serving.app import create_app
+from service.serving.card import model_card
 from service.settings import read_settings
 from tests.conftest import DEADLINE_S, start_server
 from tests.serving.conftest import DEFAULT_BODY, check_refusal, post
 
-CONSOLE = ("/model", "/docs", "/docs/static/swagger-ui-bundle.js", "/openapi.json")
+CONSOLE = (
+    *("/model", "/docs", "/docs/static/swagger-ui-bundle.js", "/openapi.json"),
+    *("/", "/console/model", "/console/versions", "/console/static/main.js"),
+)
 
 
 @pytest.fixture(name="bare", scope="module")
@@ -165,7 +169,7 @@ def test_an_unknown_path_is_a_clean_404(client: httpx.Client, method: str, path:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-@pytest.mark.parametrize("path", ["/model", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/model", "/docs", "/openapi.json", "/console/model"])
 def test_people_s_routes_refuse_other_verbs(client: httpx.Client, method: str, path: str) -> None:
     response = client.request(method, path)
 
@@ -197,6 +201,7 @@ def test_without_a_model_nothing_is_healthy(empty: httpx.Client) -> None:
     assert empty.get("/ping").status_code == 503
     check_refusal(empty.post("/invocations", content=DEFAULT_BODY), status=503, code="ModelNotReady")
     check_refusal(empty.get("/model"), status=503, code="Error")
+    check_refusal(empty.get("/console/model"), status=503, code="Error")
     assert empty.get("/execution-parameters").status_code == 200
 
 
