@@ -17,6 +17,7 @@ COMMANDS = (
     ("demo",),
     ("score",),
     ("sample-data",),
+    ("conform",),
     ("models",),
     ("models", "list"),
     ("models", "show"),

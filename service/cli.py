@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import models, score, serve, train
+from service.commands import conform, models, score, serve, train
 from service.commands import sample_data as sample
 from service.errors import ArtifactError, ConfigurationError, ModelNotFoundError, ServiceError
 
@@ -30,6 +30,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(serve.demo)
 app.command("score")(score.score)
 app.command("sample-data")(sample.sample_data)
+app.command("conform")(conform.conform)
 app.add_typer(models.app, name="models")
 
 
