@@ -8,7 +8,7 @@ from service.conformance import batch, invocations, multi_model, pings, routes
 from service.conformance.clause import Clause, Needs
 from service.conformance.clauses import CLAUSES
 from service.conformance.samples import DEFAULT_SAMPLES, Sample
-from service.conformance.server import Server
+from service.conformance.server import BUSY_S, Server
 from service.conformance.verdict import Outcome, Verdict, judge
 from service.contract import INVOCATION_TIMEOUT_S
 from service.errors import ConfigurationError
@@ -28,6 +28,7 @@ def run_checks(
     requests: Sequence[Sample] = (),
     only: Collection[str] = (),
     timeout_s: float = INVOCATION_TIMEOUT_S,
+    busy_s: float = BUSY_S,
     model_url: str | None = None,
 ) -> Iterator[Verdict]:
     """Yield a verdict for each clause that can be judged over HTTP, as soon as it is known.
@@ -40,13 +41,14 @@ def run_checks(
         requests: What the server ought to answer; default: what segserve's models take.
         only: Ids of clauses; default: all.
         timeout_s: How long to wait for one answer.
+        busy_s: How long to keep the server busy while its pings are timed.
         model_url: Where a server of many models finds one to load; without it C69 is left out.
 
     Raises:
         ConfigurationError: The URL or an id is no such thing.
     """
     clauses = select(only)
-    server = Server(url, requests or DEFAULT_SAMPLES, timeout_s=timeout_s, is_default=not requests)
+    server = Server(url, requests or DEFAULT_SAMPLES, timeout_s=timeout_s, is_default=not requests, busy_s=busy_s)
     return _run(server, clauses, model_url)
 
 

@@ -28,9 +28,9 @@ CONNECT_S: Final = 0.25
 HOST: Final = "model.aws.local:8080"
 """C10: what SageMaker's own pings carry."""
 IDLE_PINGS: Final = 20
-BUSY_CLIENTS: Final = 8
-BUSY_S: Final = 3.0
-BUSY_BYTES: Final = 1024 * 1024
+BUSY_CLIENTS: Final = 4
+"""C14: four for each worker, and there may be one."""
+BUSY_BYTES: Final = 256 * 1024
 CLIENTS: Final = 50
 _PATIENCE_S: Final = 10.0
 _QUICK_S: Final = 0.2
@@ -142,7 +142,7 @@ def measure(server: Server) -> Load:
         server.note(*server.load_shown)
         return server.load
     sample, body = _busy_body(server)
-    ends_at = time.monotonic() + BUSY_S
+    ends_at = time.monotonic() + server.busy_s
     stop = threading.Event()
     started = threading.Barrier(BUSY_CLIENTS + 1)
 

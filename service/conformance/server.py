@@ -11,17 +11,28 @@ from service.contract import INVOCATIONS_PATH, PING_PATH
 OK: Final = 200
 SERVER_ERROR: Final = 500
 GROWN_RECORDS: Final = 1000
+BUSY_S: Final = 3.0
+"""How long pings and connections are timed while the server is busy."""
 
 
 class Server:
     """Hold a server under test, with the requests that it ought to answer."""
 
-    def __init__(self, url: str, samples: Sequence[Sample], *, timeout_s: float, is_default: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        samples: Sequence[Sample],
+        *,
+        timeout_s: float,
+        is_default: bool,
+        busy_s: float = BUSY_S,
+    ) -> None:
         """Look at a server; `is_default` says that nobody chose the samples, so some may be foreign to it."""
         self.address = Address.parse(url)
         self.samples = tuple(samples)
         self.timeout_s = timeout_s
         self.is_default = is_default
+        self.busy_s = busy_s
         self.sent = ""
         self.received = ""
         self.large: Answer | TimedOutError | None = None

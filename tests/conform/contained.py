@@ -1,0 +1,97 @@
+"""A container that keeps the contract, but for the one fault in FAULT; `serve` is the default, `train` the other."""
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import faulty
+
+FAULT = os.environ.get("FAULT", "")
+ML = Path("/opt/ml")
+STOPPING = threading.Event()
+
+
+def stop(*_):
+    if FAULT == "drops-in-flight":
+        os._exit(0)
+    STOPPING.set()
+
+
+def serve():
+    port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
+    if FAULT == "fixed-port":
+        port = 8080
+    if FAULT == "exits":
+        sys.exit("there is nothing to serve")
+    if FAULT == "never-ready":
+        STOPPING.wait()
+        sys.exit(0)
+    if FAULT == "needs-root" and os.getuid() != 0:
+        sys.exit("not root")
+    if FAULT == "case-matters" and os.environ.get("SAGEMAKER_BATCH", "true") not in {"true", "false"}:
+        sys.exit("SAGEMAKER_BATCH")
+    if FAULT == "downloads" and "\t00000000\t" not in Path("/proc/net/route").read_text():
+        sys.exit("no way out")
+    check_model()
+    if FAULT == "writes":
+        try:
+            (ML / "scratch").write_text("a")
+        except OSError:
+            pass
+    if FAULT == "second-port":
+        other = socket.create_server(("0.0.0.0", 8099))
+        other.listen()
+    faulty.Handler.fault = "no-models" if FAULT == "no-models" else ""
+    server = faulty.Server(("127.0.0.1" if FAULT == "loopback" else "0.0.0.0", port), faulty.Handler)
+    server.daemon_threads = False
+    server.block_on_close = True
+    threading.Thread(target=server.serve_forever).start()
+    if FAULT == "logs-to-file":
+        with open("/tmp/server.log", "w") as log:
+            log.write("ready\n")
+    else:
+        print("ready", flush=True)
+    STOPPING.wait()
+    server.shutdown()
+    server.server_close()
+
+
+def check_model():
+    if FAULT == "static-ping" or os.environ.get("SAGEMAKER_MULTI_MODEL"):
+        return
+    path = ML / "model" / "model.json"
+    if FAULT == "hangs-without-model" and not path.exists():
+        STOPPING.wait()
+        sys.exit(0)
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError) as exc:
+        sys.exit(f"no model: {exc}")
+
+
+def train():
+    files = [path for path in (ML / "input" / "data" / "train").rglob("*") if path.is_file()]
+    if FAULT == "needs-config" and not (ML / "input" / "config" / "hyperparameters.json").exists():
+        fail("no hyperparameters")
+    if FAULT == "training-crashes" or not files:
+        fail("no data")
+    if FAULT != "forgets-model":
+        (ML / "model" / "model.json").write_text("[]")
+    if FAULT == "links":
+        os.symlink("model.json", ML / "model" / "latest.json")
+    STOPPING.wait(3)
+
+
+def fail(why):
+    if FAULT != "no-failure-file":
+        (ML / "output" / "failure").write_text(why)
+    sys.exit(0 if FAULT == "failure-is-0" else 1)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if FAULT == "ignores-sigterm" else stop)
+    train() if sys.argv[1:] == ["train"] else serve()
