@@ -48,7 +48,9 @@ def run_checks(
         ConfigurationError: The URL or an id is no such thing.
     """
     clauses = select(only)
-    server = Server(url, requests or DEFAULT_SAMPLES, timeout_s=timeout_s, is_default=not requests, busy_s=busy_s)
+    server = Server(
+        url, requests or DEFAULT_SAMPLES, timeout_s=timeout_s, is_default=not requests, busy_s=busy_s
+    )
     return _run(server, clauses, model_url)
 
 

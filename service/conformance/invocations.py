@@ -18,6 +18,7 @@ UNSUPPORTED: Final = 415
 NOT_ACCEPTABLE: Final = 406
 TOO_LARGE: Final = 413
 TIMES_REPEATED: Final = 3
+WRONG_RECORDS: Final = 300
 MIB: Final = 1024 * 1024
 PROMISED_BYTES: Final = 6 * MIB
 """C27. Source: botocore's model of InvokeEndpoint, max 6291456."""
@@ -147,6 +148,7 @@ def errors_are_clean(server: Server) -> None:
     attempts = (
         ("half a body", sample.body[: len(sample.body) // 2], sample.content_type),
         ("no body", b"", sample.content_type),
+        ("many wrong records", _many_wrong(sample), sample.content_type),
         ("random bytes", bytes(range(256)), sample.content_type),
         ("an unknown content type", sample.body, NOBODYS_TYPE),
     )
@@ -227,6 +229,14 @@ def _variants(sample: Sample) -> list[str]:
     plain = sample.media_type
     charset = [f"{plain}; charset=utf-8"] if plain == JSON or plain.startswith("text/") else []
     return [sample.content_type.upper(), *charset]
+
+
+def _many_wrong(sample: Sample) -> bytes:
+    """Return a long body of records that are wrong; an error that repeats them is too long."""
+    record = b'{"conformance": "not a value"}'
+    if sample.media_type == JSON:
+        return b"[" + b", ".join([record] * WRONG_RECORDS) + b"]"
+    return b"\n".join([record] * WRONG_RECORDS)
 
 
 def _shown(sample: Sample) -> str:

@@ -1,5 +1,6 @@
-"""A container that keeps the contract, but for the one fault in FAULT; `serve` is the default, `train` the other."""
+"""A container that keeps the contract, but for the one fault in FAULT; `serve` is the default."""
 
+import contextlib
 import json
 import os
 import signal
@@ -8,20 +9,20 @@ import sys
 import threading
 from pathlib import Path
 
-import faulty
+import faulty  # type: ignore[import-not-found]  # lies beside it in the image
 
 FAULT = os.environ.get("FAULT", "")
 ML = Path("/opt/ml")
 STOPPING = threading.Event()
 
 
-def stop(*_):
+def stop(*_: object) -> None:
     if FAULT == "drops-in-flight":
         os._exit(0)
     STOPPING.set()
 
 
-def serve():
+def serve() -> None:
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080"))
     if FAULT == "fixed-port":
         port = 8080
@@ -38,10 +39,8 @@ def serve():
         sys.exit("no way out")
     check_model()
     if FAULT == "writes":
-        try:
+        with contextlib.suppress(OSError):
             (ML / "scratch").write_text("a")
-        except OSError:
-            pass
     if FAULT == "second-port":
         other = socket.create_server(("0.0.0.0", 8099))
         other.listen()
@@ -51,16 +50,15 @@ def serve():
     server.block_on_close = True
     threading.Thread(target=server.serve_forever).start()
     if FAULT == "logs-to-file":
-        with open("/tmp/server.log", "w") as log:
-            log.write("ready\n")
+        Path("/tmp/server.log").write_text("ready\n")
     else:
-        print("ready", flush=True)
+        print("ready", flush=True)  # noqa: T201  # its log
     STOPPING.wait()
     server.shutdown()
     server.server_close()
 
 
-def check_model():
+def check_model() -> None:
     if FAULT == "static-ping" or os.environ.get("SAGEMAKER_MULTI_MODEL"):
         return
     path = ML / "model" / "model.json"
@@ -73,7 +71,7 @@ def check_model():
         sys.exit(f"no model: {exc}")
 
 
-def train():
+def train() -> None:
     files = [path for path in (ML / "input" / "data" / "train").rglob("*") if path.is_file()]
     if FAULT == "needs-config" and not (ML / "input" / "config" / "hyperparameters.json").exists():
         fail("no hyperparameters")
@@ -82,11 +80,11 @@ def train():
     if FAULT != "forgets-model":
         (ML / "model" / "model.json").write_text("[]")
     if FAULT == "links":
-        os.symlink("model.json", ML / "model" / "latest.json")
+        (ML / "model" / "latest.json").symlink_to("model.json")
     STOPPING.wait(3)
 
 
-def fail(why):
+def fail(why: str) -> None:
     if FAULT != "no-failure-file":
         (ML / "output" / "failure").write_text(why)
     sys.exit(0 if FAULT == "failure-is-0" else 1)

@@ -69,7 +69,9 @@ def found(verdicts: Sequence[Verdict]) -> dict[str, Outcome]:
 def test_a_server_without_a_fault_passes_every_clause(start_faulty: Callable[[str], str]) -> None:
     verdicts = check(start_faulty(""), model_url=MODEL_URL)
 
-    assert {verdict.clause.id: verdict.reason for verdict in verdicts if verdict.outcome is not Outcome.PASS} == {}
+    assert {
+        verdict.clause.id: verdict.reason for verdict in verdicts if verdict.outcome is not Outcome.PASS
+    } == {}
     expected = {clause.id for clause in CLAUSES.values() if clause.needs in {Needs.URL, Needs.MULTI_MODEL}}
     assert {verdict.clause.id for verdict in verdicts} == expected
     assert all(verdict.received and not verdict.mend for verdict in verdicts if verdict.clause.id != "C69")

@@ -137,7 +137,9 @@ def test_a_container_without_a_fault_passes_every_clause(build: Builder, model: 
 
     verdicts = check(image, model, train_data=data)
 
-    not_passed = {verdict.clause.id: verdict.reason for verdict in verdicts if verdict.outcome is not Outcome.PASS}
+    not_passed = {
+        verdict.clause.id: verdict.reason for verdict in verdicts if verdict.outcome is not Outcome.PASS
+    }
     assert not_passed == {"C35": "no --model-tar was given"}
     assert {verdict.clause.id for verdict in verdicts} == set(CLAUSES)
     assert exit_code(verdicts) == 0
@@ -197,8 +199,8 @@ def test_a_label_that_promises_many_models_is_held_to_it(build: Builder, model: 
 
 
 @pytest.mark.docker
-def test_an_image_that_is_not_there_is_an_error_in_one_sentence(model: Path, build: Builder) -> None:
-    assert build
+@pytest.mark.usefixtures("build")
+def test_an_image_that_is_not_there_is_an_error_in_one_sentence(model: Path) -> None:
     with pytest.raises(ConformanceError, match="docker pull"):
         check("localhost:1/none:none", model)
 

@@ -44,7 +44,9 @@ def test_the_list_of_a_json_object_grows(document: object, grown: object) -> Non
         Sample(b"[1, 2, 3]", JSON),
         Sample(b'{"text": "a"}', JSON),
         Sample(b'{"a": [[1]], "b": [[2]]}', JSON),
-        Sample(b'{"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}]}', JSON),
+        Sample(
+            b'{"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}]}', JSON
+        ),
         Sample(b"not json", JSON),
         Sample(b"[[1, 2]]", "application/octet-stream"),
         Sample(b"", CSV),
@@ -82,7 +84,9 @@ def test_a_request_is_read_from_its_file(tmp_path: Path) -> None:
     assert read_sample(f"{path}:application/json") == Sample(b"[[1]]", "application/json")
 
 
-@pytest.mark.parametrize("given", ["input.json", ":application/json", "input.json:json", "input.json:text/\xe9"])
+@pytest.mark.parametrize(
+    "given", ["input.json", ":application/json", "input.json:json", "input.json:text/\xe9"]
+)
 def test_a_request_without_file_or_type_is_refused(given: str) -> None:
     with pytest.raises(ConfigurationError, match="FILE:CONTENT_TYPE"):
         read_sample(given)
