@@ -14,7 +14,7 @@ from service.cli import app
 from tests.conftest import clean_environment, wait_until
 
 ROOT = Path(__file__).parents[1]
-PAGES_WITH_COMMANDS = ("README.md", "docs/http.md")
+PAGES_WITH_COMMANDS = ("README.md", "docs/http.md", "docs/conform.md")
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 

@@ -85,7 +85,7 @@ PEERS: Final = (
     ),
     Peer(
         "MLServer",
-        ("mlserver", "mlserver-mlflow"),
+        ("mlserver", "mlserver-mlflow", "uvloop<0.22"),  # its workers do not start with a newer uvloop
         ("mlserver", "mlserver-mlflow"),
         ("mlserver", "start", "."),
         (Sample(FRAME, JSON), FRAME_CSV),

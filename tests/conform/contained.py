@@ -29,13 +29,14 @@ def serve() -> None:
     if FAULT == "exits":
         sys.exit("there is nothing to serve")
     if FAULT == "never-ready":
+        print("loading", flush=True)  # noqa: T201  # its log
         STOPPING.wait()
         sys.exit(0)
     if FAULT == "needs-root" and os.getuid() != 0:
         sys.exit("not root")
     if FAULT == "case-matters" and os.environ.get("SAGEMAKER_BATCH", "true") not in {"true", "false"}:
         sys.exit("SAGEMAKER_BATCH")
-    if FAULT == "downloads" and "\t00000000\t" not in Path("/proc/net/route").read_text():
+    if FAULT == "downloads" and not can_download():
         sys.exit("no way out")
     check_model()
     if FAULT == "writes":
@@ -56,6 +57,14 @@ def serve() -> None:
     STOPPING.wait()
     server.shutdown()
     server.server_close()
+
+
+def can_download() -> bool:
+    try:
+        socket.create_connection((os.environ["DOWNLOAD_FROM"], 8080), timeout=3).close()
+    except OSError:
+        return False
+    return True
 
 
 def check_model() -> None:

@@ -22,7 +22,7 @@ SERVING = [clause.id for clause in CLAUSES.values() if clause.needs is Needs.IMA
 TRAINING = [clause.id for clause in CLAUSES.values() if clause.needs is Needs.TRAINING]
 MANY_LABEL = "LABEL com.amazonaws.sagemaker.capabilities.multi-models=true"
 DOCKERFILES = {
-    "shell form": ("C2", "ENTRYPOINT python /opt/program/contained.py"),
+    "shell form": ("C2", "ENTRYPOINT exec python /opt/program/contained.py"),
     "tini": ("C3", 'ENTRYPOINT ["/opt/program/tini", "python", "/opt/program/contained.py"]'),
     "user": ("C5", f"USER 1000\n{EXEC}"),
     "no label": ("C7", f"LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=false\n{EXEC}"),
@@ -38,7 +38,6 @@ FAULTS = {
     "static-ping": "C17",
     "writes": "C34",
     "hangs-without-model": "C36",
-    "downloads": "C40",
     "logs-to-file": "C41",
     "case-matters": "C46",
     "needs-root": "C66",
@@ -158,6 +157,21 @@ def test_a_fault_of_a_container_is_caught_by_its_clause_and_no_other(
     wanted = {"C41": Outcome.FAIL} if fault == "logs-to-file" else expected(FAULTS[fault])
     assert found(verdicts) == wanted
     assert exit_code(verdicts) == int(Outcome.FAIL in wanted.values())
+
+
+@pytest.mark.docker
+def test_a_container_that_downloads_at_its_start_is_caught(build: Builder, model: Path) -> None:
+    name = f"conform-test-{os.getpid()}"
+    volume = f"{model}:/opt/ml/model:ro"
+    try:
+        docker("run", "--detach", "--name", name, "--volume", volume, build(), "serve")
+        source = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name).stdout.strip()
+        assert source
+        verdicts = check(build("downloads", f"ENV DOWNLOAD_FROM={source}\n{EXEC}"), model, only=SERVING)
+    finally:
+        docker("rm", "--force", name)
+
+    assert found(verdicts) == expected("C40")
 
 
 @pytest.mark.docker
