@@ -99,7 +99,7 @@ def conform(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a container or server of any make against SageMaker's contract, clause by clause."""
+    """Check any container or server against SageMaker's contract, clause by clause."""
     from service.conformance.http_checks import run_checks, select
     from service.conformance.image_checks import Plan, run_image_checks
     from service.conformance.report import make_report
