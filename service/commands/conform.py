@@ -112,6 +112,8 @@ def conform(
         return
     if (url is None) == (image is None):
         raise ConfigurationError("conform needs the URL of a running server, or --image IMAGE, and not both")
+    if as_json and report is not None:
+        raise ConfigurationError("--json and --report exclude each other; --json is --report json on stdout")
     if output is not None and form is None:
         raise ConfigurationError("--output needs --report json, junit or html")
     requests = [read_sample(specification) for specification in request or []]
@@ -136,6 +138,9 @@ def conform(
     target = url or image or ""
     is_stdout_taken = form is not None and output is None
     found = _show(verdicts, is_on_stderr=is_stdout_taken)
+    for clause in select(names) if names else ():
+        if clause.id not in {verdict.clause.id for verdict in found}:
+            typer.echo(f"{clause.id} was not checked: it needs {clause.needs.value}", err=True)
     if not found:
         raise ConformanceError("no clause was checked, which proves nothing; see segserve conform --list")
     _finish(make_report(target, found), form, output)

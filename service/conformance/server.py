@@ -40,6 +40,7 @@ class Server:
         self.load: object = None
         """What was measured under load, so that two clauses share one measurement."""
         self.load_shown = ("", "")
+        self._is_mute = False
         self._first: dict[Sample, Answer | NoAnswerError] = {}
 
     def ask(
@@ -104,9 +105,12 @@ class Server:
 
     def need_ping(self) -> None:
         """End a check that says nothing about a server whose ping is not 200."""
+        if self._is_mute:
+            raise NotApplicable("GET /ping is not answered (C13)")
         try:
             answer = ask(self.address, "GET", PING_PATH, timeout_s=self.timeout_s)
         except NoAnswerError as exc:
+            self._is_mute = True  # to wait in vain once is enough
             raise NotApplicable("GET /ping is not answered (C13)") from exc
         if answer.status != OK:
             raise NotApplicable("GET /ping is not answered with 200 (C13)")

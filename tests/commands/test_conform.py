@@ -60,6 +60,7 @@ def test_nothing_judged_ends_with_1(server: RunningServer) -> None:
 
     assert done.returncode == 1
     assert "proves nothing" in done.stderr
+    assert "C1 was not checked: it needs an image" in done.stderr
 
 
 def test_every_clause_is_listed_with_what_it_needs() -> None:
@@ -80,6 +81,7 @@ def test_every_clause_is_listed_with_what_it_needs() -> None:
         (("http://localhost:1", "--request", "none.json:application/json"), "none.json cannot be read"),
         (("http://localhost:1", "--model-dir", "."), "need --image"),
         (("http://localhost:1", "-o", "a.html"), "--output needs --report"),
+        (("http://localhost:1", "--json", "--report", "html"), "exclude each other"),
         (("--image", "a", "--model-dir", "none"), "none is not there"),
         (("--image", "a", "--model-dir", ".", "--model-tar", "pyproject.toml"), "exclude each other"),
         (("--image", "a", "--hyperparameter", "k"), "NAME=VALUE"),
