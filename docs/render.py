@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: `docs/cli.md` and `docs/settings.md`."""
+"""Write the pages that follow from the code: `cli.md`, `settings.md` and `conform-clauses.md`."""
 
 import ast
 import inspect
@@ -8,6 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.conformance.clauses import CLAUSES
 from service.settings import Settings, variables
 
 COMMANDS = (
@@ -20,6 +21,7 @@ COMMANDS = (
     ("drift",),
     ("sample-data",),
     ("bench",),
+    ("conform",),
     ("models",),
     ("models", "list"),
     ("models", "show"),
@@ -31,6 +33,11 @@ WIDTH = 100
 SETTINGS_INTRODUCTION = (
     "Read from the environment; where a setting has two variables, the first one that is set wins, and an "
     "empty one counts as unset. Options of the command line win over both. Written by `make docs`."
+)
+
+CLAUSES_INTRODUCTION = (
+    "How to use it: [conform.md](conform.md). What segserve itself does: [contract.md](contract.md). "
+    "Written by `make docs`."
 )
 
 
@@ -84,7 +91,30 @@ def _field_docs() -> Iterator[tuple[str, str]]:
             yield node.target.id, " ".join(str(following.value.value).split())
 
 
-PAGES = {"cli.md": render_cli, "settings.md": render_settings}
+def render_clauses() -> str:
+    """Return every clause that can be checked from outside, as Markdown."""
+    parts = [
+        "# The clauses that `segserve conform` checks",
+        "",
+        CLAUSES_INTRODUCTION,
+        "",
+        "| clause | | what is asked for | how to mend it | needs | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    for clause in CLAUSES.values():
+        cells = (
+            clause.id,
+            clause.force.value,
+            clause.sentence,
+            clause.mend,
+            clause.needs.value,
+            clause.source,
+        )
+        parts.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*parts, ""])
+
+
+PAGES = {"cli.md": render_cli, "settings.md": render_settings, "conform-clauses.md": render_clauses}
 
 if __name__ == "__main__":
     for name, render in PAGES.items():

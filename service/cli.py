@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import bench, drift, models, report, score, serve, train
+from service.commands import bench, conform, drift, models, report, score, serve, train
 from service.commands import sample_data as sample
 from service.errors import (
     ArtifactError,
@@ -40,6 +40,7 @@ app.command("report")(report.report)
 app.command("drift")(drift.drift)
 app.command("sample-data")(sample.sample_data)
 app.command("bench")(bench.bench)
+app.command("conform")(conform.conform)
 app.add_typer(models.app, name="models")
 
 

@@ -8,6 +8,7 @@
     ├── CheckFailedError          a check found more than its limit allows
     ├── StoreError                the model store cannot be read or written
     │   └── ModelNotFoundError    no such model, or none at all
+    ├── ConformanceError          a container or server cannot be checked at all
     ├── ArtifactError
     │   ├── CorruptArtifactError        it is not what training wrote
     │   └── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
@@ -83,6 +84,10 @@ class StoreError(ServiceError):
 
 class ModelNotFoundError(StoreError):
     """Raised when a model version or folder is not there."""
+
+
+class ConformanceError(ServiceError):
+    """Raised when a container or server cannot be checked at all."""
 
 
 class ArtifactError(ServiceError):

@@ -22,6 +22,7 @@ PAGES_WITH_COMMANDS = (
     "docs/runtime.md",
     "docs/segments.md",
     "docs/report.md",
+    "docs/conform.md",
 )
 VERSION = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")

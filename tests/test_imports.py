@@ -80,3 +80,12 @@ def test_nothing_in_the_package_can_unpickle() -> None:
         assert "import pickle" not in source, path
         assert "joblib" not in source.replace("never joblib", ""), path
         assert "allow_pickle=True" not in source, path
+
+
+def test_the_clauses_over_http_need_the_standard_library_only() -> None:
+    modules = loaded_modules(
+        "import sys; before = set(sys.modules); import service.conformance.http_checks\n"
+        "print('\\n'.join({name.split('.')[0] for name in set(sys.modules) - before}))"
+    )
+
+    assert modules - set(sys.stdlib_module_names) == {"service"}

@@ -1,0 +1,156 @@
+"""Each fault is caught by the clause it breaks, and by no other."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from service.conformance.clause import Force, Needs
+from service.conformance.clauses import CLAUSES
+from service.conformance.http_checks import exit_code, run_checks
+from service.conformance.samples import Sample
+from service.conformance.verdict import Outcome, Verdict
+from service.errors import ConfigurationError
+
+MODEL_URL = "/opt/ml/models/a/model"
+FAULTS = {
+    "slow-accept": "C9",
+    "host-list": "C10",
+    "drops-connections": "C12",
+    "ping-404": "C13",
+    "ping-500": "C13",
+    "slow-ping": "C14",
+    "one-at-a-time": "C14",
+    "get-only": "C15",
+    "no-invocations": "C21",
+    "unknown-headers": "C22",
+    "needs-type": "C23",
+    "exact-type": "C23",
+    "octets-crash": "C24",
+    "no-wildcard": "C25",
+    "small-limit": "C27",
+    "slow-large": "C26",
+    "trace": "C28",
+    "long-errors": "C28",
+    "mistakes-are-500": "C28",
+    "echoes-all": "C29",
+    "api-headers": "C30",
+    "charset": "C31",
+    "few-at-once": "C32",
+    "bad-metrics": "C42",
+    "catch-all": "C43",
+    "text-parameters": "C48",
+    "odd-strategy": "C49",
+    "lf-only": "C51",
+    "one-document": "C52",
+    "loses-records": "C53",
+    "no-last-newline": "C54",
+    "no-join": "C55",
+    "bad-row-500": "C56",
+    "no-chunks": "C57",
+    "no-models": "C69",
+    "no-conflict": "C69",
+    "never-unloads": "C69",
+    "one-page": "C69",
+    "two-types": "C71",
+}
+ONLY_ADVICE = {"exact-type", "mistakes-are-500"}
+"""Allowed by a MUST, and asking for trouble all the same."""
+
+
+def check(url: str, **options: object) -> list[Verdict]:
+    return list(run_checks(url, timeout_s=2 if options.pop("is_hasty", False) else 20, busy_s=1, **options))  # type: ignore[arg-type]  # of the options of run_checks
+
+
+def found(verdicts: Sequence[Verdict]) -> dict[str, Outcome]:
+    wrong = {Outcome.FAIL, Outcome.WARN}
+    return {verdict.clause.id: verdict.outcome for verdict in verdicts if verdict.outcome in wrong}
+
+
+def test_a_server_without_a_fault_passes_every_clause(start_faulty: Callable[[str], str]) -> None:
+    verdicts = check(start_faulty(""), model_url=MODEL_URL)
+
+    assert {
+        verdict.clause.id: verdict.reason for verdict in verdicts if verdict.outcome is not Outcome.PASS
+    } == {}
+    expected = {clause.id for clause in CLAUSES.values() if clause.needs in {Needs.URL, Needs.MULTI_MODEL}}
+    assert {verdict.clause.id for verdict in verdicts} == expected
+    assert all(verdict.received and not verdict.mend for verdict in verdicts if verdict.clause.id != "C69")
+    assert exit_code(verdicts) == 0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_caught_by_its_clause_and_no_other(start_faulty: Callable[[str], str], fault: str) -> None:
+    clause = CLAUSES[FAULTS[fault]]
+    verdicts = check(start_faulty(fault), model_url=MODEL_URL, is_hasty=fault == "slow-large")
+
+    is_failure = clause.force is Force.MUST and fault not in ONLY_ADVICE
+    assert found(verdicts) == {clause.id: Outcome.FAIL if is_failure else Outcome.WARN}
+    assert exit_code(verdicts) == int(is_failure)
+    (verdict,) = (verdict for verdict in verdicts if verdict.clause == clause)
+    assert verdict.reason
+    assert verdict.sent
+    assert verdict.mend == clause.mend
+
+
+def test_a_server_that_ignores_accept_is_warned_of(start_faulty: Callable[[str], str]) -> None:
+    verdicts = check(start_faulty("ignores-accept"))
+
+    assert found(verdicts) == {"C25": Outcome.WARN}
+
+
+def test_every_clause_that_needs_only_a_url_has_a_fault_that_breaks_it() -> None:
+    clauses = {clause.id for clause in CLAUSES.values() if clause.needs in {Needs.URL, Needs.MULTI_MODEL}}
+
+    assert set(FAULTS.values()) == clauses
+
+
+def test_nobody_at_the_url_is_a_failure_and_all_else_is_skipped() -> None:
+    verdicts = check("http://127.0.0.1:9")  # the port of discard, where nobody listens
+
+    assert found(verdicts)["C13"] is Outcome.FAIL
+    assert exit_code(verdicts) == 1
+    assert Outcome.PASS not in {verdict.outcome for verdict in verdicts}
+
+
+def test_nothing_but_skips_proves_nothing(start_faulty: Callable[[str], str]) -> None:
+    verdicts = check(start_faulty("no-invocations"), only=["C27"])
+
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.SKIP]
+    assert exit_code(verdicts) == 1
+    assert exit_code([]) == 1
+
+
+def test_only_the_clauses_that_were_asked_for_are_checked(start_faulty: Callable[[str], str]) -> None:
+    verdicts = check(start_faulty(""), only=["c13", "C43"])
+
+    assert [verdict.clause.id for verdict in verdicts] == ["C13", "C43"]
+
+
+def test_a_request_of_the_caller_must_be_answered(start_faulty: Callable[[str], str]) -> None:
+    requests = [Sample(b"[[1, 2]]", "application/json"), Sample(b"<a/>", "application/xml")]
+
+    verdicts = check(start_faulty(""), requests=requests, only=["C21"])
+
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.FAIL]
+    assert "application/xml" in verdicts[0].reason
+
+
+def test_a_payload_that_cannot_be_made_longer_is_skipped_and_not_blamed(
+    start_faulty: Callable[[str], str],
+) -> None:
+    requests = [Sample(b"[[1, 2]]", "application/octet-stream")]
+
+    verdicts = check(start_faulty(""), requests=requests, only=["C27", "C53"])
+
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.SKIP, Outcome.SKIP]
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://a", "http://", "http://a:port", ""])
+def test_what_is_no_url_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="http://host:port"):
+        run_checks(url)
+
+
+def test_an_unknown_clause_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="C999"):
+        run_checks("http://localhost:1", only=["C999"])
