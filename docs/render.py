@@ -22,6 +22,11 @@ COMMANDS = (
     ("models", "show"),
     ("models", "promote"),
     ("models", "rollback"),
+    ("local",),
+    ("local", "up"),
+    ("local", "down"),
+    ("local", "env"),
+    ("local", "status"),
 )
 WIDTH = 100
 SETTINGS_INTRODUCTION = (

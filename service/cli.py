@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import models, score, serve, train
+from service.commands import local, models, score, serve, train
 from service.commands import sample_data as sample
 from service.errors import ArtifactError, ConfigurationError, ModelNotFoundError, ServiceError
 
@@ -31,6 +31,7 @@ app.command("demo")(serve.demo)
 app.command("score")(score.score)
 app.command("sample-data")(sample.sample_data)
 app.add_typer(models.app, name="models")
+app.add_typer(local.app, name="local")
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001  # typer's callback
