@@ -100,7 +100,7 @@ def status(*, state: StateOption = None, as_json: JsonOption = False) -> None:
         print_json({**asdict(running), "state": str(found.root), **document})
         return
     typer.echo(
-        f"Running on {running.url} (process {running.pid}, runtime {running.runtime}), since {running.started}"
+        f"Running on {running.url} (process {running.pid}, runtime {running.runtime}) since {running.started}"
     )
     typer.echo(f"State in {found.root}")
     if not document["resources"]:

@@ -18,6 +18,11 @@ FILE_SCHEME: Final = "file://"
 _URL_PATTERN: Final = "(https|s3)://"
 _SHOWN: Final = 120
 
+_NOT_YET: Final[Mapping[str, dict[str, Any]]] = {
+    "DescribeTrainingJob": {"ModelArtifacts": {"S3ModelArtifacts": ""}}
+}
+"""Members that the model requires of an answer, but that AWS leaves out until the job has ended."""
+
 
 @cache
 def service_model() -> ServiceModel:
@@ -75,7 +80,7 @@ def shape_answer(operation: Operation, document: Mapping[str, Any]) -> dict[str,
     if shape is None:
         return {}
     answer: dict[str, Any] = _project(document, shape)
-    report = ParamValidator().validate(answer, shape)
+    report = ParamValidator().validate(_NOT_YET.get(operation.name, {}) | answer, shape)
     if report.has_errors():
         raise ValueError(f"{operation.name}: {report.generate_report()}")
     return answer

@@ -223,7 +223,7 @@ def _check(request: Document) -> None:
     budget_mb = request.get("MaxConcurrentTransforms", 1) * request.get("MaxPayloadInMB", 0)
     if budget_mb > BATCH_PAYLOAD_BUDGET_MB:
         raise ApiError(
-            f"MaxConcurrentTransforms * MaxPayloadInMB may be at most {BATCH_PAYLOAD_BUDGET_MB} (is {budget_mb})"
+            f"MaxConcurrentTransforms * MaxPayloadInMB is {budget_mb}; at most {BATCH_PAYLOAD_BUDGET_MB} is accepted"
         )
 
 
