@@ -2,12 +2,13 @@
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.local.operations import CONTROL, RUNTIME
 from service.settings import Settings, variables
 
 COMMANDS = (
@@ -70,6 +71,27 @@ def render_settings() -> str:
     return "\n".join([*parts, ""])
 
 
+def render_local_operations() -> str:
+    """Return the operations that `segserve local` emulates, with their members, as Markdown."""
+    parts = [
+        "# Operations of segserve local",
+        "",
+        "What [`segserve local`](local.md) emulates, member by member of the request. A member that is only",
+        "kept is accepted, and shown again where AWS shows it, but changes nothing on your machine. Any other",
+        "operation, and any other member, is refused by its name. Written by `make docs`.",
+    ]
+    for title, operations in (("SageMaker", CONTROL), ("SageMaker Runtime", RUNTIME)):
+        parts += ["", f"## {title}", "", "| operation | has effect | is only kept |", "|---|---|---|"]
+        for operation in sorted(operations, key=lambda operation: operation.name):
+            columns = (_code([operation.name]), _code(operation.honoured), _code(operation.recorded))
+            parts.append(f"| {' | '.join(columns)} |")
+    return "\n".join([*parts, ""])
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def _field_docs() -> Iterator[tuple[str, str]]:
     """Yield each field with the string under it."""
     (definition,) = ast.parse(inspect.getsource(Settings)).body
@@ -81,7 +103,11 @@ def _field_docs() -> Iterator[tuple[str, str]]:
             yield node.target.id, " ".join(str(following.value.value).split())
 
 
-PAGES = {"cli.md": render_cli, "settings.md": render_settings}
+PAGES = {
+    "cli.md": render_cli,
+    "settings.md": render_settings,
+    "local-operations.md": render_local_operations,
+}
 
 if __name__ == "__main__":
     for name, render in PAGES.items():

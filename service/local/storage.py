@@ -103,6 +103,11 @@ class Storage:
         except (ClientError, BotoCoreError, boto3.exceptions.S3UploadFailedError) as exc:
             raise _failed(url, exc) from exc
 
+    def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+
     def _s3(self) -> Any:
         if self._client is None:
             # A bucket as part of the host's name is for AWS; any other endpoint has it in the path.

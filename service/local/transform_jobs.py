@@ -223,7 +223,8 @@ def _check(request: Document) -> None:
     budget_mb = request.get("MaxConcurrentTransforms", 1) * request.get("MaxPayloadInMB", 0)
     if budget_mb > BATCH_PAYLOAD_BUDGET_MB:
         raise ApiError(
-            f"MaxConcurrentTransforms * MaxPayloadInMB is {budget_mb}; at most {BATCH_PAYLOAD_BUDGET_MB} is accepted"
+            f"MaxConcurrentTransforms * MaxPayloadInMB is {budget_mb}, "
+            f"and must be at most {BATCH_PAYLOAD_BUDGET_MB}"
         )
 
 

@@ -73,8 +73,10 @@ def start_local(
     log = root / f"log-{uuid.uuid4().hex}"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "local", "up", "--port", "0", "--runtime", runtime]
-            + ["--state", str(root / "state")],
+            [
+                *(sys.executable, "-m", "service", "local", "up", "--port", "0"),
+                *("--runtime", runtime, "--state", str(root / "state")),
+            ],
             env=environment or aws_environment(),
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -83,8 +83,12 @@ def test_an_endpoint_runs_the_image_as_sagemaker_does(
     assert described["EndpointStatus"] == "InService", described.get("FailureReason")
     assert answer == b"[2, 1]"
     assert inspected["Args"][-1] == "serve"
-    assert [(mount["Destination"], mount["RW"]) for mount in inspected["Mounts"]] == [("/opt/ml/model", False)]
-    assert {binding["HostIp"] for binding in inspected["NetworkSettings"]["Ports"]["8080/tcp"]} == {"127.0.0.1"}
+    assert [(mount["Destination"], mount["RW"]) for mount in inspected["Mounts"]] == [
+        ("/opt/ml/model", False)
+    ]
+    assert {binding["HostIp"] for binding in inspected["NetworkSettings"]["Ports"]["8080/tcp"]} == {
+        "127.0.0.1"
+    }
     assert set(containers(local)) == before
 
 

@@ -182,7 +182,7 @@ def test_variants_share_the_traffic_by_weight_and_can_be_asked_by_name(
 
 @pytest.mark.parametrize("is_alarm_ringing", [False, True])
 def test_a_canary_takes_its_share_first_and_an_alarm_takes_it_back(
-    sagemaker: Any, runtime: Any, s3_url: str, name: str, model_url: str, is_alarm_ringing: bool
+    sagemaker: Any, runtime: Any, s3_url: str, name: str, model_url: str, *, is_alarm_ringing: bool
 ) -> None:
     from tests.local.conftest import make_client
 

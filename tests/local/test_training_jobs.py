@@ -1,5 +1,6 @@
 """Training jobs run the image on SageMaker's tree and store what it leaves."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def test_what_would_run_otherwise_than_on_aws_is_refused_by_name(sagemaker: Any,
         ({"CheckpointConfig": checkpoints}, "CheckpointConfig"),
     ):
         document = request(name, "s3://bucket/x", **changes)
-        error = error_of(lambda document=document: sagemaker.create_training_job(**document), sagemaker)
+        error = error_of(partial(sagemaker.create_training_job, **document), sagemaker)
 
         assert error["Code"] == "ValidationException"
         assert named in error["Message"]

@@ -1,6 +1,7 @@
 """Transform jobs split objects, post the parts and assemble the answers."""
 
 import gzip
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_what_would_run_otherwise_than_on_aws_is_refused_by_name(
         ({"MaxConcurrentTransforms": 30, "MaxPayloadInMB": 6}, "180"),
     ):
         document = request(name, "s3://bucket/x", "s3://bucket/y", **changes)
-        error = error_of(lambda document=document: sagemaker.create_transform_job(**document), sagemaker)
+        error = error_of(partial(sagemaker.create_transform_job, **document), sagemaker)
 
         assert error["Code"] == "ValidationException"
         assert named in error["Message"]
