@@ -77,8 +77,8 @@ def render_local_operations() -> str:
         "# Operations of segserve local",
         "",
         "What [`segserve local`](local.md) emulates, member by member of the request. A member that is only",
-        "kept is accepted, and shown again where AWS shows it, but changes nothing on your machine. Any other",
-        "operation, and any other member, is refused by its name. Written by `make docs`.",
+        "kept is accepted, and shown again where AWS shows it, but changes nothing on your machine.",
+        "Any other operation, and any other member, is refused by its name. Written by `make docs`.",
     ]
     for title, operations in (("SageMaker", CONTROL), ("SageMaker Runtime", RUNTIME)):
         parts += ["", f"## {title}", "", "| operation | has effect | is only kept |", "|---|---|---|"]
