@@ -71,6 +71,7 @@ class Fleet:
         self._tree = around.runs_dir / f"{endpoint}-{self.id}"
         self._watcher: asyncio.Task[None] | None = None
         self._running: list[Instance] = []
+        self._changing = asyncio.Lock()
         self.variants = {entry["name"]: Variant(**entry) for entry in plan}
 
     async def start(self) -> None:
@@ -89,10 +90,12 @@ class Fleet:
     async def scale(self, name: str, count: int) -> None:
         """Change the number of a variant's instances; those that go finish what they have begun."""
         variant = self.variants[name]
-        leaving = variant.instances[count:]
-        variant.count, variant.instances = count, variant.instances[:count]
-        missing = count - len(variant.instances)
-        variant.instances += await all_of(self._launch(variant) for _ in range(missing))
+        async with self._changing:
+            leaving = variant.instances[count:]
+            variant.instances = variant.instances[:count]
+            missing = count - len(variant.instances)
+            variant.instances += await all_of(self._launch(variant) for _ in range(missing))
+            variant.count = count
         await asyncio.gather(*(self._end(instance) for instance in leaving))
 
     @contextlib.contextmanager
@@ -171,14 +174,23 @@ class Fleet:
         """Replace instances that have ended by themselves, as SageMaker does."""
         while True:
             await asyncio.sleep(_WATCH_S)
-            for variant in self.variants.values():
-                for instance in list(variant.instances):
-                    if await instance.exit_code() is None:
-                        continue
-                    _logger.warning("Instance ended endpoint=%s variant=%s", self._endpoint, variant.name)
-                    variant.instances.remove(instance)
-                    await self._end(instance)
-                    await self._replace(variant)
+            async with self._changing:
+                for variant in self.variants.values():
+                    try:
+                        await self._mend(variant)
+                    except Exception as exc:
+                        if not isinstance(exc, LaunchError):
+                            _logger.exception("Watching failed endpoint=%s", self._endpoint)
+                        _logger.warning("Instance not replaced endpoint=%s error=%s", self._endpoint, exc)
+
+    async def _mend(self, variant: Variant) -> None:
+        for instance in list(variant.instances):
+            if await instance.exit_code() is not None:
+                _logger.warning("Instance ended endpoint=%s variant=%s", self._endpoint, variant.name)
+                variant.instances.remove(instance)
+                await self._end(instance)
+        while len(variant.instances) < variant.count:
+            variant.instances.append(await self._launch(variant))
 
     async def _end(self, instance: Instance) -> None:
         """Let an instance finish what it has begun, then end it."""
@@ -187,12 +199,6 @@ class Fleet:
             await asyncio.sleep(_POLL_S)
         await instance.stop(grace_s=STOP_GRACE_S)
         self._running.remove(instance)
-
-    async def _replace(self, variant: Variant) -> None:
-        try:
-            variant.instances.append(await self._launch(variant))
-        except LaunchError as exc:
-            _logger.warning("Instance not replaced endpoint=%s error=%s", self._endpoint, exc)
 
 
 async def wait_until_healthy(
