@@ -198,7 +198,8 @@ class Fleet:
         while instance.in_flight and time.monotonic() < end and await instance.exit_code() is None:  # noqa: ASYNC110  # several ends
             await asyncio.sleep(_POLL_S)
         await instance.stop(grace_s=STOP_GRACE_S)
-        self._running.remove(instance)
+        with contextlib.suppress(ValueError):  # a stop may end the same one meanwhile
+            self._running.remove(instance)
 
 
 async def wait_until_healthy(
