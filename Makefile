@@ -56,7 +56,7 @@ sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test the image with the SageMaker SD
 
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
-	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra otel --group dev \
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
 		--output-file docker/requirements.txt

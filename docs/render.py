@@ -2,13 +2,14 @@
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from service.cli import app
 from service.conformance.clauses import CLAUSES
+from service.local.operations import CONTROL, RUNTIME
 from service.settings import Settings, variables
 
 COMMANDS = (
@@ -28,6 +29,11 @@ COMMANDS = (
     ("models", "compare"),
     ("models", "promote"),
     ("models", "rollback"),
+    ("local",),
+    ("local", "up"),
+    ("local", "down"),
+    ("local", "env"),
+    ("local", "status"),
 )
 WIDTH = 100
 SETTINGS_INTRODUCTION = (
@@ -80,6 +86,27 @@ def render_settings() -> str:
     return "\n".join([*parts, ""])
 
 
+def render_local_operations() -> str:
+    """Return the operations that `segserve local` emulates, with their members, as Markdown."""
+    parts = [
+        "# Operations of segserve local",
+        "",
+        "What [`segserve local`](local.md) emulates, member by member of the request. A member that is only",
+        "kept is accepted, and shown again where AWS shows it, but changes nothing on your machine.",
+        "Any other operation, and any other member, is refused by its name. Written by `make docs`.",
+    ]
+    for title, operations in (("SageMaker", CONTROL), ("SageMaker Runtime", RUNTIME)):
+        parts += ["", f"## {title}", "", "| operation | has effect | is only kept |", "|---|---|---|"]
+        for operation in sorted(operations, key=lambda operation: operation.name):
+            columns = (_code([operation.name]), _code(operation.honoured), _code(operation.recorded))
+            parts.append(f"| {' | '.join(columns)} |")
+    return "\n".join([*parts, ""])
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def _field_docs() -> Iterator[tuple[str, str]]:
     """Yield each field with the string under it."""
     (definition,) = ast.parse(inspect.getsource(Settings)).body
@@ -114,7 +141,12 @@ def render_clauses() -> str:
     return "\n".join([*parts, ""])
 
 
-PAGES = {"cli.md": render_cli, "settings.md": render_settings, "conform-clauses.md": render_clauses}
+PAGES = {
+    "cli.md": render_cli,
+    "settings.md": render_settings,
+    "conform-clauses.md": render_clauses,
+    "local-operations.md": render_local_operations,
+}
 
 if __name__ == "__main__":
     for name, render in PAGES.items():

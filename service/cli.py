@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import bench, conform, drift, models, report, score, serve, train
+from service.commands import bench, conform, drift, local, models, report, score, serve, train
 from service.commands import sample_data as sample
 from service.errors import (
     ArtifactError,
@@ -42,6 +42,7 @@ app.command("sample-data")(sample.sample_data)
 app.command("bench")(bench.bench)
 app.command("conform")(conform.conform)
 app.add_typer(models.app, name="models")
+app.add_typer(local.app, name="local")
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001  # typer's callback

@@ -1,0 +1,52 @@
+"""What docs/local.md shows is what happens."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import wait_until
+from tests.local.conftest import aws_environment
+
+PAGE = Path(__file__).parents[2] / "docs" / "local.md"
+URL = re.compile(r"http://127\.0\.0\.1:\d+")
+LABELS = re.compile(r"\[\d, \d\]")
+
+
+def normalized(output: str) -> str:
+    """Leave out what may differ: the port, here a free one, and which number a segment has."""
+    return LABELS.sub("LABELS", URL.sub("URL", output.strip()))
+
+
+def test_the_example_runs_as_shown(tmp_path: Path) -> None:
+    page = PAGE.read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "deploy.py").write_text(program)
+    steps = [part.partition("\n")[::2] for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    assert len(steps) == 5
+    script = ["set -e"]
+    for command, _ in steps:
+        script += [f"echo '>>>'; {command.replace('local up', 'local up --port 0')}"]
+    try:
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            cwd=tmp_path,
+            env=aws_environment(PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        subprocess.run(
+            [sys.executable, "-m", "service", "local", "down"],
+            cwd=tmp_path,
+            env=aws_environment(),
+            capture_output=True,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = [normalized(output) for _, output in steps]
+    assert [normalized(output) for output in done.stdout.split(">>>")[1:]] == shown
+    wait_until(lambda: not list(tmp_path.glob(".segserve/local/runs/*")), what="an empty house")
