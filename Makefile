@@ -40,7 +40,7 @@ wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) --extra train --group build --output-file requirements/run.txt
-	$(COMPILE) $(UPGRADE) --extra train --group dev --output-file requirements/dev.txt
+	$(COMPILE) $(UPGRADE) --extra train --extra aws --group dev --output-file requirements/dev.txt
 
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) build dist

@@ -22,6 +22,17 @@ COMMANDS = (
     ("models", "show"),
     ("models", "promote"),
     ("models", "rollback"),
+    ("models", "push"),
+    ("models", "pull"),
+    ("push",),
+    ("deploy",),
+    ("status",),
+    ("invoke",),
+    ("update",),
+    ("rollback",),
+    ("autoscale",),
+    ("delete",),
+    ("costs",),
 )
 WIDTH = 100
 SETTINGS_INTRODUCTION = (

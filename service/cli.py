@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import models, score, serve, train
+from service.commands import costs, deploy, endpoints, models, push, score, serve, train
 from service.commands import sample_data as sample
 from service.errors import ArtifactError, ConfigurationError, ModelNotFoundError, ServiceError
 
@@ -31,6 +31,15 @@ app.command("demo")(serve.demo)
 app.command("score")(score.score)
 app.command("sample-data")(sample.sample_data)
 app.add_typer(models.app, name="models")
+app.command("push")(push.push)
+app.command("deploy")(deploy.deploy)
+app.command("status")(endpoints.status)
+app.command("invoke")(endpoints.invoke)
+app.command("update")(deploy.update)
+app.command("rollback")(deploy.rollback)
+app.command("autoscale")(endpoints.autoscale)
+app.command("delete")(endpoints.delete)
+app.command("costs")(costs.costs)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001  # typer's callback

@@ -7,6 +7,7 @@
     ├── TrainingError             the records do not allow the fit that was asked for
     ├── StoreError                the model store cannot be read or written
     │   └── ModelNotFoundError    no such model, or none at all
+    ├── AwsError                  AWS refuses, fails or cannot be reached
     ├── ArtifactError
     │   ├── CorruptArtifactError        it is not what training wrote
     │   └── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
@@ -57,6 +58,19 @@ class StoreError(ServiceError):
 
 class ModelNotFoundError(StoreError):
     """Raised when a model version or folder is not there."""
+
+
+class AwsError(ServiceError):
+    """Raised when AWS refuses a call, fails at it or cannot be reached."""
+
+    def __init__(
+        self, message: str, *, code: str = "", is_missing: bool = False, is_taken: bool = False
+    ) -> None:
+        """Keep AWS's name of the refusal, and whether a thing was missing or a name in use."""
+        super().__init__(message)
+        self.code = code
+        self.is_missing = is_missing
+        self.is_taken = is_taken
 
 
 class ArtifactError(ServiceError):

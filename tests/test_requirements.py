@@ -11,13 +11,15 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))? \\$", re.MULTILINE)
-FILES = {"run.txt": ("train", {"build"}), "dev.txt": ("train", {"dev"})}
+FILES = {"run.txt": (("train",), {"build"}), "dev.txt": (("train", "aws"), {"dev"})}
 
 
-def declared(extra: str, groups: set[str]) -> list[Requirement]:
+def declared(extras: tuple[str, ...], groups: set[str]) -> list[Requirement]:
     """Return what pyproject.toml asks for."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    texts = [*document["project"]["dependencies"], *document["project"]["optional-dependencies"][extra]]
+    texts = list(document["project"]["dependencies"])
+    for extra in extras:
+        texts += document["project"]["optional-dependencies"][extra]
     pending = list(groups)
     while pending:
         for entry in document["dependency-groups"][pending.pop()]:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import boto3  # type: ignore[import-not-found]  # of the SDK's environment
-from botocore.awsrequest import AWSResponse  # type: ignore[import-not-found]  # likewise
+import boto3  # of the SDK's environment
+from botocore.awsrequest import AWSResponse  # likewise
 from sagemaker.core.helper.session_helper import Session  # type: ignore[import-not-found]  # likewise
 from sagemaker.serve import ModelBuilder  # type: ignore[import-not-found]  # likewise
 from sagemaker.serve.mode.function_pointers import Mode  # type: ignore[import-not-found]  # likewise
