@@ -14,6 +14,8 @@ from service.contract import INVOCATION_TIMEOUT_S
 from service.errors import ConfigurationError
 
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_NO_ACCOUNT: Final = "000000000000"
+"""Of a SageMaker on this machine."""
 _TIMEOUT_S: Final = 10
 _RETRIES: Final = 5
 
@@ -112,7 +114,20 @@ class Session:
         Raises:
             ConfigurationError: There are no credentials, or none that AWS takes.
         """
+        if not self.has("sts"):
+            return _NO_ACCOUNT
         return str(self.call("sts", "get_caller_identity")["Account"])
+
+    def require(self, service: str, *, option: str) -> None:
+        """Raise unless a service is on the same side as SageMaker.
+
+        Raises:
+            ConfigurationError: It is not, so the option cannot be had.
+        """
+        if not self.has(service):
+            raise ConfigurationError(
+                f"{option} is not to be had of a SageMaker on this machine: there is no {service} here"
+            )
 
     @property
     def partition(self) -> str:

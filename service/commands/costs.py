@@ -73,6 +73,8 @@ def costs(
         f"Together {_money(known, table)} an hour, {_money(known * HOURS_A_MONTH, table)} a month{more}. "
         f"Prices of {table.as_of}, {table.currency}; {table.source}"
     )
+    if session.is_local("sagemaker"):
+        typer.echo("This SageMaker is on this machine and bills nothing: so it would be on AWS.")
 
 
 def in_words(cost: "Cost", table: "PriceTable") -> str:

@@ -113,6 +113,8 @@ def deploy(
         raise ConfigurationError(
             "--scheduler-role needs --ttl, which says when the endpoint is to be deleted"
         )
+    if scheduler_role is not None:
+        session.require("scheduler", option="--scheduler-role")
     tags, expires = parse_tags(tag or []), expiry_of(ttl)
     source = model_source(session, _archive(version, store=store), models=models)
     unit = new_unit(
@@ -184,6 +186,8 @@ def update(
         instance_type=instance_type,
     )
     own_alarms = rollout.AUTOMATIC in (alarm or [])
+    if own_alarms:
+        session.require("cloudwatch", option="--alarm auto")
     watched = [name for name in alarm or [] if name != rollout.AUTOMATIC]
     deployment = rollout.deployment_config(
         unit,

@@ -137,10 +137,7 @@ def autoscale(
     from service.aws import scaling
     from service.aws.endpoint import Endpoint
 
-    if not session.has(scaling.SERVICE):
-        raise ConfigurationError(
-            "a SageMaker on this machine does not scale: there is no Application Auto Scaling here"
-        )
+    session.require(scaling.SERVICE, option="autoscale")
     looked_at = Endpoint(session, endpoint)
     described = looked_at.require_ours()
     if off:
