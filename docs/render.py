@@ -34,6 +34,17 @@ COMMANDS = (
     ("local", "down"),
     ("local", "env"),
     ("local", "status"),
+    ("models", "push"),
+    ("models", "pull"),
+    ("push",),
+    ("deploy",),
+    ("status",),
+    ("invoke",),
+    ("update",),
+    ("rollback",),
+    ("autoscale",),
+    ("delete",),
+    ("costs",),
 )
 WIDTH = 100
 SETTINGS_INTRODUCTION = (

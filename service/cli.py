@@ -8,7 +8,21 @@ from typing import Annotated, Final
 import typer
 
 import service
-from service.commands import bench, conform, drift, local, models, report, score, serve, train
+from service.commands import (
+    bench,
+    conform,
+    costs,
+    deploy,
+    drift,
+    endpoints,
+    local,
+    models,
+    push,
+    report,
+    score,
+    serve,
+    train,
+)
 from service.commands import sample_data as sample
 from service.errors import (
     ArtifactError,
@@ -43,6 +57,15 @@ app.command("bench")(bench.bench)
 app.command("conform")(conform.conform)
 app.add_typer(models.app, name="models")
 app.add_typer(local.app, name="local")
+app.command("push")(push.push)
+app.command("deploy")(deploy.deploy)
+app.command("status")(endpoints.status)
+app.command("invoke")(endpoints.invoke)
+app.command("update")(deploy.update)
+app.command("rollback")(deploy.rollback)
+app.command("autoscale")(endpoints.autoscale)
+app.command("delete")(endpoints.delete)
+app.command("costs")(costs.costs)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001  # typer's callback

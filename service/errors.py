@@ -9,6 +9,7 @@
     ├── StoreError                the model store cannot be read or written
     │   └── ModelNotFoundError    no such model, or none at all
     ├── ConformanceError          a container or server cannot be checked at all
+    ├── AwsError                  AWS refuses, fails or cannot be reached
     ├── ArtifactError
     │   ├── CorruptArtifactError        it is not what training wrote
     │   └── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
@@ -88,6 +89,19 @@ class ModelNotFoundError(StoreError):
 
 class ConformanceError(ServiceError):
     """Raised when a container or server cannot be checked at all."""
+
+
+class AwsError(ServiceError):
+    """Raised when AWS refuses a call, fails at it or cannot be reached."""
+
+    def __init__(
+        self, message: str, *, code: str = "", is_missing: bool = False, is_taken: bool = False
+    ) -> None:
+        """Keep AWS's name of the refusal, and whether a thing was missing or a name in use."""
+        super().__init__(message)
+        self.code = code
+        self.is_missing = is_missing
+        self.is_taken = is_taken
 
 
 class ArtifactError(ServiceError):

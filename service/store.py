@@ -18,7 +18,7 @@ from typing import Final
 
 from service import artifact
 from service.artifact import ARCHIVE, VERSION_PATTERN, Provenance
-from service.errors import ModelNotFoundError, StoreError
+from service.errors import CorruptArtifactError, ModelNotFoundError, StoreError
 
 CHANNELS: Final = "channels.json"
 _LOCK: Final = ".lock"
@@ -76,6 +76,39 @@ class Store:
         with self._channels_locked() as channels:
             self._write_channels(Channels(version, channels.production, channels.history))
         return version
+
+    def receive(self, archive: Path, *, version: str) -> bool:
+        """Take in a version that was made elsewhere, verified; tell whether it was not there before.
+
+        Args:
+            archive: Its `model.tar.gz`.
+            version: What it must be.
+
+        Raises:
+            ArtifactError: It is damaged, or another version.
+            StoreError: The folder cannot be written.
+        """
+        found = artifact.read_artifact(archive).manifest.model_version
+        if found != version:
+            raise CorruptArtifactError(f"the artifact says that it is {found}, and should be {version}")
+        if (self.root / version / ARCHIVE).is_file():
+            return False
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
+            try:
+                _write_synced(staging / ARCHIVE, archive.read_bytes())
+                _sync_folder(staging)
+                staging.chmod(0o755)
+                staging.rename(self.root / version)
+                _sync_folder(self.root)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
+        except OSError as exc:
+            if (self.root / version / ARCHIVE).is_file():
+                return False  # another process was faster
+            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
+        return True
 
     def versions(self) -> list[str]:
         """Return the ids of all versions, newest first."""

@@ -11,18 +11,20 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))? \\$", re.MULTILINE)
-FILES: dict[str, tuple[str, set[str]]] = {
-    "requirements/run.txt": ("train", {"build"}),
-    "requirements/dev.txt": ("train", {"dev"}),
-    "docker/requirements.txt": ("train", set()),
+FILES: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "requirements/run.txt": (("train",), {"build"}),
+    "requirements/dev.txt": (("train", "aws", "otel"), {"dev"}),
+    "docker/requirements.txt": (("train",), set()),
 }
 SDK = "tests/sdk/requirements"
 
 
-def declared(extra: str, groups: set[str]) -> list[Requirement]:
+def declared(extras: tuple[str, ...], groups: set[str]) -> list[Requirement]:
     """Return what pyproject.toml asks for."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    texts = [*document["project"]["dependencies"], *document["project"]["optional-dependencies"][extra]]
+    texts = list(document["project"]["dependencies"])
+    for extra in extras:
+        texts += document["project"]["optional-dependencies"][extra]
     pending = list(groups)
     while pending:
         for entry in document["dependency-groups"][pending.pop()]:

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.aws import ProfileOption, RegionOption
 from service.commands.compare import compare_models
 from service.commands.options import JsonOption, StoreOption
+from service.commands.remote import list_remote, pull_model, push_model
 
 if TYPE_CHECKING:
     from service.artifact import Artifact
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List and steer the model versions of a store.", no_args_is_help=True)
 app.command("compare")(compare_models)
+app.command("push")(push_model)
+app.command("pull")(pull_model)
 
 VersionArgument = Annotated[
     str | None,
@@ -21,8 +25,21 @@ VersionArgument = Annotated[
 
 
 @app.command("list")
-def list_models(*, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def list_models(
+    location: Annotated[
+        str | None,
+        typer.Argument(metavar="S3", help="s3://BUCKET/PREFIX. Default: the store here.", show_default=False),
+    ] = None,
+    *,
+    store: StoreOption = None,
+    region: RegionOption = None,
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the versions, newest first."""
+    if location is not None:
+        list_remote(location, region=region, profile=profile, as_json=as_json)
+        return
     from rich.table import Table
 
     from service.artifact import read_artifact
