@@ -9,13 +9,13 @@ app = Flask(__name__)
 pipeline = joblib.load("model.joblib")
 
 
-@app.get("/ping")  # type: ignore[untyped-decorator]  # Flask is not installed here
+@app.get("/ping")
 def ping() -> str:
     """Answer the health check."""
     return ""
 
 
-@app.post("/invocations")  # type: ignore[untyped-decorator]  # as above
+@app.post("/invocations")
 def invocations() -> Any:
     """Answer the label of each record."""
     return jsonify(pipeline.predict(request.get_json()).tolist())

@@ -21,7 +21,7 @@ from service.aws import images
 from service.errors import ConfigurationError
 from tests.aws.conftest import Segserve
 from tests.aws.sagemaker import ACCOUNT, REGION, SageMaker
-from tests.conftest import wait_until
+from tests.conftest import do_without, wait_until
 
 OCI = "application/vnd.oci.image"
 TOKEN = f"{ACCOUNT}-auth-token"
@@ -116,7 +116,7 @@ def _registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run Debian's docker-registry on loopback, with ECR's kind of password."""
     program = shutil.which("docker-registry")
     if program is None:
-        pytest.skip("docker-registry is not installed (apt-get install docker-registry)")
+        do_without("docker-registry is not installed (apt-get install docker-registry)")
     folder = tmp_path_factory.mktemp("registry")
     (folder / "htpasswd").write_text(f"AWS:{HASHED}\n")
     with socket.socket() as probe:

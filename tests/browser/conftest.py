@@ -1,7 +1,6 @@
 """Provide a real browser, servers with complete and with bare models, and ways to look at a page."""
 
 import json
-import os
 import shutil
 import socket
 import sys
@@ -26,7 +25,7 @@ from service.serving.contract_check import ContractCheck
 from service.settings import read_settings
 from service.store import Store
 from tests.browser.training_file import columns_of, complete
-from tests.conftest import RunningServer, start_server, wait_until
+from tests.conftest import RunningServer, do_without, start_server, wait_until
 
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
@@ -121,7 +120,7 @@ class Page:
     def violations(self) -> list[str]:
         """Return what axe finds wrong, seriously or worse."""
         if not AXE.is_file():
-            absent("axe-core is not installed: run npm ci --prefix console")
+            do_without("axe-core is not installed: run npm ci --prefix console")
         self.driver.execute_script(AXE.read_text(encoding="utf-8"))
         found = self.driver.execute_async_script(
             "const done = arguments[arguments.length - 1];"
@@ -140,18 +139,11 @@ class Page:
         return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
-def absent(reason: str) -> None:
-    """Skip visibly on a laptop; on CI nothing may be missing."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(name="chromium", scope="session")
 def _chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """Start one browser for all tests of a process."""
     if CHROMIUM is None or DRIVER is None:
-        absent("Chromium or ChromeDriver is not installed: apt-get install chromium chromium-driver")
+        do_without("Chromium or ChromeDriver is not installed: apt-get install chromium chromium-driver")
     downloads = tmp_path_factory.mktemp("downloads")
     options = ChromeOptions()
     options.binary_location = CHROMIUM or ""

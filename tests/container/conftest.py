@@ -1,8 +1,6 @@
 """Provide the image under test and a model to mount into it."""
 
 import json
-import os
-import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.store import Store
-from tests.container.engine import docker
+from tests.container.engine import docker, image_under_test
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,29 +18,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("docker")
 
 
-def why_not() -> str | None:
-    """Return why the image cannot be tested, None where it can."""
-    named = os.environ.get("SEGSERVE_IMAGE")
-    if not named:
-        return "SEGSERVE_IMAGE is not set: see make image-test"
-    if shutil.which("docker") is None:
-        return "there is no docker command"
-    done = docker("image", "inspect", named, is_checked=False)
-    return None if done.returncode == 0 else f"{named} cannot be run: {done.stdout.strip()[-200:]}"
-
-
 @pytest.fixture(name="image", scope="session")
 def _image() -> str:
-    """Return the image that SEGSERVE_IMAGE names.
-
-    A laptop may do without an engine; in CI an image that is named must run.
-    """
-    reason = why_not()
-    if reason is not None and os.environ.get("CI") == "true" and os.environ.get("SEGSERVE_IMAGE"):
-        pytest.fail(reason)
-    if reason is not None:
-        pytest.skip(reason)
-    return os.environ["SEGSERVE_IMAGE"]
+    return image_under_test()
 
 
 @pytest.fixture(name="inspected", scope="session")

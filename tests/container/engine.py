@@ -1,6 +1,8 @@
 """Run the image under test with the docker command, and take everything away again."""
 
 import json
+import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.conftest import wait_until
+from tests.conftest import do_without, wait_until
 
 BODY: Final = b"[[25, 1250.0], [45, 3000.5]]"
 PORT: Final = 8080
@@ -31,6 +33,19 @@ def docker(*arguments: str, is_checked: bool = True) -> subprocess.CompletedProc
     )
     assert not is_checked or done.returncode == 0, f"docker {' '.join(arguments)}:\n{done.stdout}"
     return done
+
+
+def image_under_test() -> str:
+    """Return the image that SEGSERVE_IMAGE names."""
+    named = os.environ.get("SEGSERVE_IMAGE")
+    if not named:
+        do_without("SEGSERVE_IMAGE is not set: see make image-test")
+    if shutil.which("docker") is None:
+        do_without("there is no docker command")
+    done = docker("image", "inspect", named, is_checked=False)
+    if done.returncode:
+        do_without(f"{named} cannot be run: {done.stdout.strip()[-200:]}")
+    return named
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def test_compose_trains_and_serves(image: str, tmp_path: Path) -> None:
     """The published port, the mount and user 1000 together: what people copy."""
     compose = compose_command()
     if compose is None:
-        pytest.skip("there is neither docker compose nor docker-compose")
+        pytest.skip("there is neither docker compose nor docker-compose: see make sdk-test")
     shutil.copytree(DOCKER, tmp_path / "docker")
     environment = {**os.environ, "SEGSERVE_IMAGE": image, "SEGSERVE_PORT": "0"}
 

@@ -11,8 +11,7 @@ import pytest
 
 from service.store import Store
 from tests.conftest import clean_environment, wait_until
-from tests.container.conftest import ROOT, why_no_engine
-from tests.container.engine import docker
+from tests.container.engine import docker, image_under_test
 from tests.local.conftest import (
     BODY,
     LocalSageMaker,
@@ -32,18 +31,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(name="image", scope="module")
 def _image() -> str:
-    """Return the image under test; as for tests of the container, CI must have one."""
-    reason = why_no_engine()
-    if reason is not None and os.environ.get("CI", "").lower() in {"1", "true"}:
-        pytest.fail(f"CI must run these tests, but {reason}")
-    if reason is not None:
-        pytest.skip(reason)
-    if named := os.environ.get("SEGSERVE_IMAGE"):
-        return named
-    base = os.environ.get("BASE_IMAGE")
-    arguments = ("--build-arg", f"BASE_IMAGE={base}") if base else ()
-    docker("build", "--quiet", *arguments, "--tag", "segserve:test", str(ROOT))
-    return "segserve:test"
+    return image_under_test()
 
 
 @pytest.fixture(name="local", scope="module")
