@@ -11,13 +11,15 @@ IMAGE ?= segserve
 SDK := .venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve aws test lint format bench docs wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 serve: $(VENV)/run.stamp ## Train on a sample if there is no model yet, then serve on port 8080
 	$(BIN)/segserve demo
+
+aws: $(VENV)/aws.stamp ## Install what segserve local, push, deploy and the like need
 
 test: $(VENV)/dev.stamp ## Run the tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
@@ -56,6 +58,8 @@ sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test the image with the SageMaker SD
 
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --group build \
+		--output-file requirements/aws.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
@@ -72,6 +76,10 @@ $(VENV)/bin/python:
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) -r requirements/run.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(VENV)/aws.stamp: requirements/aws.txt | $(VENV)/run.stamp
+	$(PIP) -r requirements/aws.txt
 	touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python

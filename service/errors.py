@@ -32,6 +32,7 @@ Statuses belong to service.serving, exit codes to service.cli.
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class RejectReason(StrEnum):
@@ -56,6 +57,9 @@ class ConfigurationError(ServiceError):
     """Raised when a setting, an option or an argument has a value that is not accepted."""
 
 
+_IN_A_CHECKOUT: Final = {"aws": ", or in a checkout: make aws"}
+
+
 class MissingExtraError(ConfigurationError):
     """Raised when a command needs packages that are not installed."""
 
@@ -63,7 +67,7 @@ class MissingExtraError(ConfigurationError):
         """Name the command, the extra that holds its packages and the package that is missing."""
         super().__init__(
             f"segserve {command} needs the extra '{extra}' ({package} is not installed). "
-            f"Install it with: pip install 'segserve[{extra}]'"
+            f"Install it with: pip install 'segserve[{extra}]'{_IN_A_CHECKOUT.get(extra, '')}"
         )
 
 

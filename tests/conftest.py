@@ -20,6 +20,10 @@ from service.store import Store
 DEADLINE_S = 60
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--clause-report", metavar="FILE", help="write the table of clauses as JSON")
+
+
 @dataclass
 class RunningServer:
     """Hold a `segserve serve` process that has said it is ready."""

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))? \\$", re.MULTILINE)
 FILES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "requirements/run.txt": (("train",), {"build"}),
+    "requirements/aws.txt": (("train", "aws"), {"build"}),
     "requirements/dev.txt": (("train", "aws", "otel"), {"dev"}),
     "docker/requirements.txt": (("train",), set()),
 }

@@ -40,10 +40,6 @@ only_in_a_container = pytest.mark.parametrize("target", ["container"], indirect=
 """For what a process does not have."""
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--clause-report", metavar="FILE", help="write the table of clauses as JSON")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "clause(*ids): clauses of docs/contract.md that the test proves")
 
