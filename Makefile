@@ -22,7 +22,7 @@ serve: $(VENV)/run.stamp ## Train on a sample if there is no model yet, then ser
 aws: $(VENV)/aws.stamp ## Install what segserve local, push, deploy and the like need
 
 test: $(VENV)/dev.stamp ## Run the tests
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types and the floors of the house
 	$(BIN)/ruff check
@@ -50,7 +50,7 @@ image: ## Build the image (BASE_IMAGE=... for another base, PIP_CONF=FILE for an
 		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
 
 image-test: $(VENV)/dev.stamp ## Test the image, and the contract against it, clause by clause
-	SEGSERVE_IMAGE=$(IMAGE) $(BIN)/python -m pytest -n auto tests/container tests/conformance $(ARGS)
+	SEGSERVE_IMAGE=$(IMAGE) $(BIN)/python -m pytest -n auto --dist worksteal tests/container tests/conformance $(ARGS)
 
 sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test the image with the SageMaker SDK's local mode (1.1 GB more)
 	SEGSERVE_IMAGE=$(IMAGE) SEGSERVE_SDK_PYTHON=$(abspath $(SDK)/bin/python) PATH="$(abspath $(SDK)/bin):$$PATH" \

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Final, TypeVar
 
 import orjson
@@ -16,7 +16,7 @@ from service import contract
 from service.errors import ConfigurationError, InvocationError
 from service.serving.fastlane import FastLane
 from service.serving.invocation import Invocation, ServedModel
-from service.serving.locations import S3, LocationError, input_path, make_place, read_file
+from service.serving.locations import S3, LocationError, Place, input_path, make_place, read_file
 from service.serving.runtime_errors import model_error_text, service_unavailable
 from service.serving.runtime_request import RuntimeCall, ValidationError
 from service.settings import Settings
@@ -55,13 +55,20 @@ class AsyncInvocations:
         self._max_bytes = settings.max_payload_bytes
         self._input_dir = settings.async_input
         self._s3 = S3(settings.s3_endpoint)
-        try:
-            self._place = make_place(settings.async_output, self._s3)
-        except ConfigurationError as exc:
-            raise ConfigurationError(f"SERVICE_ASYNC_OUTPUT: {exc}") from None
+        self._output = settings.async_output
+        if self._output is not None:
+            try:
+                self._place  # noqa: B018  # a place that cannot be used is told at the start
+            except ConfigurationError as exc:
+                raise ConfigurationError(f"SERVICE_ASYNC_OUTPUT: {exc}") from None
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
         self._transfers = ThreadPoolExecutor(_TRANSFERS, thread_name_prefix="transfer")
+
+    @cached_property
+    def _place(self) -> Place:
+        """Return where outputs go; the temporary folder, where there may be none, only when it is needed."""
+        return make_place(self._output, self._s3)
 
     def accept(
         self, call: RuntimeCall, body: bytes, model: ServedModel | None
@@ -69,6 +76,10 @@ class AsyncInvocations:
         """Return the answer to the caller, and what is left to do; raise ValidationError."""
         location = call.input_location
         self._check(location, body)
+        try:
+            place = self._place
+        except OSError:
+            return service_unavailable("nothing can be written here: set SERVICE_ASYNC_OUTPUT"), None
         if self._waiting >= _MAX_WAITING:
             return service_unavailable(f"{_MAX_WAITING} asynchronous invocations are waiting already"), None
         inference_id = call.get("inference-id") or str(uuid.uuid4())
@@ -87,8 +98,8 @@ class AsyncInvocations:
         )
         headers = (
             (b"content-type", b"application/json"),
-            (b"x-amzn-sagemaker-outputlocation", self._place.locate(job.output_key).encode()),
-            (b"x-amzn-sagemaker-failurelocation", self._place.locate(job.failure_key).encode()),
+            (b"x-amzn-sagemaker-outputlocation", place.locate(job.output_key).encode()),
+            (b"x-amzn-sagemaker-failurelocation", place.locate(job.failure_key).encode()),
         )
         answer = orjson.dumps({"InferenceId": inference_id})
         return Invocation(202, answer, "application/json", headers), job

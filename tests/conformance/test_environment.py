@@ -138,11 +138,12 @@ def test_c42_metrics_are_prometheus_text(server: Server) -> None:
 
 
 @pytest.mark.clause("C43")
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/", "/v1/models"])
-def test_c43_paths_of_other_contracts_are_a_clean_404(server: Server, path: str) -> None:
+@pytest.mark.parametrize(("path", "status"), [("/v1/chat/completions", 404), ("/v1/models", 404), ("/", 405)])
+def test_c43_paths_of_other_contracts_are_a_clean_404(server: Server, path: str, status: int) -> None:
+    """Or a 405, where a page for people is there to GET."""
     answer = ask(server.address, "POST", path, b'{"messages": []}', {"Content-Type": JSON})
 
-    assert answer.status == 404
+    assert answer.status == status
     assert answer.json()["error"]["code"]
 
 

@@ -72,7 +72,7 @@ def test_code_is_a_layer_of_its_own(image: str) -> None:
     copies = [row for row in map(json.loads, rows.splitlines()) if row["CreatedBy"].startswith("COPY")]
 
     code, dependencies = copies
-    assert int(code["Size"]) < 2e6
+    assert int(code["Size"]) < 5e6
     assert int(dependencies["Size"]) > 100e6
 
 

@@ -153,9 +153,12 @@ def test_custom_attributes_can_ask_for_detail(client: httpx.Client) -> None:
             "closest_cluster",
             "confidence",
             "distance_to_cluster",
+            "distances",
             "outlier",
+            "rule",
             "second",
             "segment",
+            "why",
         ]
     ] * 2
 

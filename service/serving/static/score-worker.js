@@ -5,7 +5,9 @@ import { findColumns, fold, judge, missingOf } from "./customers.js";
 const CHUNK = 4000;
 const MAX_SHOWN_REJECTS = 200;
 const HEADERS = { "Content-Type": "application/json", Accept: "application/json; detail=full" };
-const SCORE_COLUMNS = ["segment", "segment_name", "confidence", "outlier", "model_version", "note"];
+const SCORE_COLUMNS = [
+  "segment", "segment_name", "confidence", "outlier", "border", "previous_segment", "changed", "model_version", "note",
+];
 const IMPUTED = "Income taken as the median of the training data";
 const NO_PURCHASE = "no purchase, counted as one";
 const OUTLIER = 1;
@@ -135,7 +137,10 @@ async function send(url, body) {
   const response = await fetch(url, { method: "POST", headers: HEADERS, body, signal: stop.signal }).catch((cause) => {
     throw cause.name === "AbortError" ? cause : new Error("the server cannot be reached; is it still running?");
   });
-  const document = await response.json().catch(() => null);
+  const document = await response.json().catch((cause) => {
+    if (cause.name === "AbortError") throw cause;
+    return null;
+  });
   if (!response.ok) throw new Error(document?.error?.message ?? `the server answered ${response.status}`);
   if (response.headers.get("X-Segserve-Model-Version") !== scored.version) {
     throw new Error("the server has changed its model meanwhile; load the page again");
@@ -163,16 +168,17 @@ function page({ filter, number, size }) {
   return { rows, total };
 }
 
-/** Return the file as `segserve score` writes it: the same columns in the same order, and six more. */
+/** Return the file as `segserve score` writes it: the same columns in the same order, and nine more.
+ *  What the segment was before is known to the command alone, which has the previous version. */
 function download() {
   const { delimiter } = table;
   const parts = [formatRow([...table.header, ...SCORE_COLUMNS.map((name) => table.prefix + name)], delimiter)];
   for (let row = 0; row < table.rows.length; row++) {
     const id = scored.ids[row];
     const confidence = String(Math.round(scored.confidences[row] * 1e4) / 1e4);
-    const found = id < 0 ? ["", "", "", "", ""] : [
+    const found = id < 0 ? ["", "", "", "", "", "", "", ""] : [
       id, scored.names[id] ?? "", confidence.includes(".") ? confidence : `${confidence}.0`,
-      String(Boolean(scored.flags[row] & OUTLIER)), scored.version,
+      String(Boolean(scored.flags[row] & OUTLIER)), String(Boolean(scored.flags[row] & BORDER)), "", "", scored.version,
     ];
     parts.push(formatRow([...table.rows[row], ...found, judged.notes[row]], delimiter));
   }

@@ -28,7 +28,7 @@ def test_live_shows_what_happened_and_when(start: Starter, store_path: Path) -> 
     assert document["total"]["statuses"] == {"200": 6, "400": 1}
     assert sum(document["total"]["records"].values()) == 12
     assert document["workers"] == 2
-    assert document["drift"] is None
+    assert document["drift"] == {"records": 12, "psi": {}}  # too few to say more
     assert [segment["id"] for segment in document["segments"]] == [0, 1, 2, 3]
     assert 0 < document["total"]["p50_ms"] <= document["total"]["p95_ms"] <= document["total"]["p99_ms"]
     assert sum(step["requests"] for step in document["series"]) == 7
