@@ -44,14 +44,15 @@ class Aws:
     url: str
     s3_url: str
     folder: Path
+    python: Path
 
-    def run(self, python: Path, program: str) -> subprocess.CompletedProcess[str]:
+    def run(self, program: str) -> subprocess.CompletedProcess[str]:
         """Run a program as a user would who has set the environment."""
         path = self.folder / "program.py"
         path.write_text(program)
         (self.folder / "sitecustomize.py").write_text(WATCH)
         return subprocess.run(
-            [python, path],
+            [self.python, path],
             cwd=self.folder,
             env=aws_environment(
                 **KEYS,
@@ -113,7 +114,6 @@ def _python() -> Path:
 
 @pytest.fixture(name="aws", scope="module")
 def _aws(tmp_path_factory: pytest.TempPathFactory, sample_path: Path, python: Path) -> Iterator[Aws]:
-    assert python
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     s3_url = "http://{}:{}".format(*moto.get_host_and_port())
@@ -125,13 +125,13 @@ def _aws(tmp_path_factory: pytest.TempPathFactory, sample_path: Path, python: Pa
     environment = aws_environment(**KEYS, AWS_ENDPOINT_URL_S3=s3_url)
     try:
         with local_sagemaker(folder / "local", environment=environment) as local:
-            yield Aws(local.url, s3_url, folder)
+            yield Aws(local.url, s3_url, folder, python)
     finally:
         moto.stop()
 
 
-def test_the_example_leaves_a_trained_model_and_nothing_else(aws: Aws, python: Path) -> None:
-    done = aws.run(python, EXAMPLE.read_text())
+def test_the_example_leaves_a_trained_model_and_nothing_else(aws: Aws) -> None:
+    done = aws.run(EXAMPLE.read_text())
 
     assert done.returncode == 0, done.stderr
     (job,) = set(JOB.findall(done.stdout))
@@ -142,12 +142,12 @@ def test_the_example_leaves_a_trained_model_and_nothing_else(aws: Aws, python: P
     assert set((aws.folder / "hosts").read_text().split()) == {"127.0.0.1"}, "nothing leaves the machine"
 
 
-def test_an_example_that_fails_half_way_leaves_no_endpoint_behind(aws: Aws, python: Path) -> None:
+def test_an_example_that_fails_half_way_leaves_no_endpoint_behind(aws: Aws) -> None:
     program = EXAMPLE.read_text()
     broken = program.replace("[[25, 1250.0], ", '[["old", 1250.0], ')
     assert broken != program
 
-    done = aws.run(python, broken)
+    done = aws.run(broken)
 
     assert done.returncode == 1
     assert "Deployed segments-" in done.stdout
@@ -155,12 +155,12 @@ def test_an_example_that_fails_half_way_leaves_no_endpoint_behind(aws: Aws, pyth
     wait_until(lambda: not aws.left(), what="an empty account")
 
 
-def test_a_training_job_that_fails_says_why(aws: Aws, python: Path) -> None:
+def test_a_training_job_that_fails_says_why(aws: Aws) -> None:
     program = EXAMPLE.read_text()
     broken = program.replace('"k": 3', '"k": "many"')
     assert broken != program
 
-    done = aws.run(python, broken)
+    done = aws.run(broken)
 
     assert done.returncode == 1
     assert "k='many' is not accepted" in re.sub(r"\s+", " ", done.stderr)
