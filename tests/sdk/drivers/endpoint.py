@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sagemaker.core.local import LocalSession  # type: ignore[import-not-found]  # of the SDK's environment
+from sagemaker.core.local import LocalSession
 
 
 def invoke(runtime: Any, request: Mapping[str, str]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
-from sagemaker.core.helper.session_helper import Session  # type: ignore[import-not-found]  # likewise
-from sagemaker.serve import ModelBuilder  # type: ignore[import-not-found]  # likewise
-from sagemaker.serve.mode.function_pointers import Mode  # type: ignore[import-not-found]  # likewise
-from sagemaker.serve.mode.local_container_mode import (  # type: ignore[import-not-found]  # likewise
+from sagemaker.core.helper.session_helper import Session
+from sagemaker.serve import ModelBuilder
+from sagemaker.serve.mode.function_pointers import Mode
+from sagemaker.serve.mode.local_container_mode import (
     LocalContainerMode,
 )
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sagemaker.train import ModelTrainer  # type: ignore[import-not-found]  # of the SDK's environment
-from sagemaker.train.configs import Compute, InputData  # type: ignore[import-not-found]  # likewise
-from sagemaker.train.model_trainer import Mode  # type: ignore[import-not-found]  # likewise
+from sagemaker.train import ModelTrainer
+from sagemaker.train.configs import Compute, InputData
+from sagemaker.train.model_trainer import Mode
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from sagemaker.core.resources import Endpoint  # type: ignore[import-not-found]  # of the SDK's environment
+from sagemaker.core.resources import Endpoint
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sagemaker.core.local import LocalSession  # type: ignore[import-not-found]  # of the SDK's environment
+from sagemaker.core.local import LocalSession
 
 
 def main() -> None:
