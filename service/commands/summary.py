@@ -68,7 +68,8 @@ def print_summary(run: Run) -> None:
     out.print(f"Choice: {findings.choice.reason}.", markup=False)
     out.print(f"Structure: {findings.structure.sentence}.", markup=False)
     for association in findings.associations[:MAX_ASSOCIATIONS]:
-        out.print(f"Dropped column: {association.sentence}.", markup=False)
+        if not association.is_worth_a_warning:
+            out.print(f"Dropped column: {association.sentence}.", markup=False)
     _print_lineage(out, trained.lineage)
     out.print()
     for warning in trained.warnings:

@@ -14,12 +14,10 @@ from scipy.optimize import linear_sum_assignment
 from service.artifact import TRAINING, Artifact
 from service.model import SegmentModel
 from service.partition import Pair, Partition
+from service.training.continuity import is_as_good, keep_scale
 from service.training.fit import Fit, fit_pipeline, reorder
 from service.training.stability import jaccards
 from service.transform import Transform
-
-WARM_TOLERANCE: Final = 1.01
-"""A warm start is kept up to this many times the inertia of a cold fit."""
 
 MIN_OVERLAP: Final = 1 / 3
 """A segment that shares less than this with its best match (Jaccard) is another one: it gets a new id."""
@@ -108,24 +106,38 @@ def fit_aligned(
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
-    cold = fit_pipeline(vectors, k=k, transform=transform, seed=seed)
     if previous is None:
+        cold = fit_pipeline(vectors, k=k, transform=transform, seed=seed)
         ids = tuple(range(k))
         family = name_family(cold.partition)
         return Aligned(cold, ids, Lineage(None, Method.COLD, next_id=k, family=family, born=ids))
     before = previous.model.label(vectors)
-    if k == len(previous.model.centroids):
-        start = _centroids_in_units(previous.model)
-        warm = fit_pipeline(vectors, k=k, transform=transform, seed=seed, start=start)
-        if warm.inertia <= cold.inertia * WARM_TOLERANCE:
-            ids = previous.model.ids
-            return Aligned(warm, ids, _lineage(warm, ids, vectors, before, previous, Method.WARM_START))
-    ids_by_position = _match(cold, vectors, before=before, previous=previous)
+    fit, is_warm = _fit_again(vectors, k=k, transform=transform, seed=seed, model=previous.model)
+    if is_warm:
+        ids = previous.model.ids
+        return Aligned(fit, ids, _lineage(fit, ids, vectors, before, previous, Method.WARM_START))
+    ids_by_position = _match(fit, vectors, before=before, previous=previous)
     order = sorted(range(k), key=ids_by_position.__getitem__)
     ids = tuple(ids_by_position[position] for position in order)
-    fit = reorder(cold, order)
+    fit = reorder(fit, order)
     method = Method.MATCHED if set(ids) & set(previous.model.ids) else Method.COLD
     return Aligned(fit, ids, _lineage(fit, ids, vectors, before, previous, method))
+
+
+def _fit_again(
+    vectors: npt.NDArray[np.float64], *, k: int, transform: Transform, seed: int, model: SegmentModel
+) -> tuple[Fit, bool]:
+    """Return the warm start and True where it is as good as a cold fit, else the cold fit and False."""
+    if k != len(model.centroids):
+        return fit_pipeline(vectors, k=k, transform=transform, seed=seed), False
+    scale = keep_scale(vectors, model=model, transform=transform)
+    cold = fit_pipeline(vectors, k=k, transform=transform, seed=seed, scale=scale)
+    start = _centroids_in_units(model)
+    warm = fit_pipeline(vectors, k=k, transform=transform, seed=seed, start=start, scale=scale)
+    if is_as_good(warm, cold, vectors):
+        return warm, True
+    # Who begins anew has no reason to measure by the old scale.
+    return cold if scale is None else fit_pipeline(vectors, k=k, transform=transform, seed=seed), False
 
 
 def name_family(partition: Partition) -> str:

@@ -23,13 +23,13 @@ MAX_GIVEN: Final = 30
 """A given k up to here is measured beside them."""
 
 SWEEP_RECORDS: Final = 2_500
-MIN_SWEEP_RECORDS: Final = 500
+MIN_SWEEP_RECORDS: Final = 400
 LARGE: Final = 50_000
 RECORDS_A_SAMPLED: Final = 200
 """Above LARGE records one of so many is drawn, so that the sweep stays within twice the final fit."""
 
 BOOTSTRAPS: Final = 20
-BOOTSTRAPS_LARGE: Final = 10
+BOOTSTRAPS_LARGE: Final = 8
 SILHOUETTE_RECORDS: Final = 1_500
 SHARE_RECORDS: Final = 20_000
 STARTS: Final = 10
@@ -84,6 +84,30 @@ class Scaled:
         return labels
 
 
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Hold the records that each measure looks at: drawing them takes longer than measuring."""
+
+    total: int
+    """How many records there are."""
+    records: Scaled
+    seen: Scaled
+    """For the silhouette."""
+    counted: Scaled
+    """For the shares."""
+
+    @classmethod
+    def of(cls, everyone: Scaled, *, seed: int) -> "_Samples":
+        """Draw from all records."""
+        records = everyone.sample(sweep_size(len(everyone)), seed=seed)
+        return cls(
+            total=len(everyone),
+            records=records,
+            seen=records.sample(SILHOUETTE_RECORDS, seed=seed),
+            counted=everyone.sample(SHARE_RECORDS, seed=seed),
+        )
+
+
 def sweep_size(n: int) -> int:
     """Return how many of n records the sweep looks at."""
     if n <= LARGE:
@@ -108,8 +132,8 @@ def sweep(
         ks: The numbers of clusters.
         on_progress: Called with the number of fits done and of all.
     """
-    everyone = Scaled.of(vectors, transform=transform)
-    records = everyone.sample(sweep_size(len(everyone)), seed=seed)
+    samples = _Samples.of(Scaled.of(vectors, transform=transform), seed=seed)
+    records = samples.records
     distinct = count_distinct(np.column_stack([records.x, records.y]), enough=MAX_GIVEN + 1)
     allowed = sorted(k for k in set(ks) if 1 < k < min(distinct, MAX_GIVEN + 1))
     fits = {k: records.fit(k, random=random_source(seed)) for k in allowed}
@@ -118,25 +142,23 @@ def sweep(
     results = []
     for done, k in enumerate(allowed):
         on_progress(done, len(allowed))
-        results.append(_measure(fits[k], gaps[k], records=records, everyone=everyone, seed=seed))
+        results.append(_measure(fits[k], gaps[k], samples=samples, seed=seed))
     on_progress(len(allowed), len(allowed))
     return results
 
 
-def _measure(fit: Centroids, gap: Gap, *, records: Scaled, everyone: Scaled, seed: int) -> Candidate:
-    k = fit.x.shape[1]
+def _measure(fit: Centroids, gap: Gap, *, samples: _Samples, seed: int) -> Candidate:
+    k, records, seen = fit.x.shape[1], samples.records, samples.seen
     labels = records.label(fit)
     stability = measure_stability(
         records.x,
         records.y,
         labels,
         k=k,
-        bootstraps=BOOTSTRAPS if len(everyone) <= LARGE else BOOTSTRAPS_LARGE,
+        bootstraps=BOOTSTRAPS if samples.total <= LARGE else BOOTSTRAPS_LARGE,
         random=random_source(seed),
     )
-    seen = records.sample(SILHOUETTE_RECORDS, seed=seed)
-    counted = everyone.sample(SHARE_RECORDS, seed=seed)
-    share = int(np.bincount(counted.label(fit), minlength=k).min()) / len(counted)
+    share = int(np.bincount(samples.counted.label(fit), minlength=k).min()) / len(samples.counted)
     spread = measure_spread(records.x, records.y, labels, k=k)
     return Candidate(
         k=k,
@@ -148,7 +170,7 @@ def _measure(fit: Centroids, gap: Gap, *, records: Scaled, everyone: Scaled, see
         gap_error=round_significant(gap.error),
         stability=round_significant(stability.adjusted_rand),
         worst_jaccard=round_significant(stability.worst_jaccard),
-        smallest_size=round(share * len(everyone)),
+        smallest_size=round(share * samples.total),
         smallest_share=round_significant(share),
     )
 

@@ -40,6 +40,7 @@ def fit_pipeline(
     transform: Transform,
     seed: int,
     start: Sequence[Pair] | None = None,
+    scale: Pair | None = None,
 ) -> Fit:
     """Fit k clusters, numbered by Spending_Power and then Age of their centroids.
 
@@ -49,23 +50,24 @@ def fit_pipeline(
         transform: Applied to Spending_Power before scaling.
         seed: Of the random starts.
         start: k centroids in the user's units to start from, once, instead of at random; their order is kept.
+        scale: To divide by, instead of the standard deviations of these records.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
     check_enough_records(vectors, k=k)
     transformed = np.column_stack([vectors[:, 0], transform_all(vectors[:, 1], transform)])
-    scaler = StandardScaler().fit(transformed)
+    scaler = _scaler(transformed, scale=scale)
     if start is None:
         kmeans = KMeans(n_clusters=k, n_init=N_INIT, random_state=seed)
     else:
         first = np.array([(age, transform_one(power, transform)) for age, power in start])
         kmeans = KMeans(n_clusters=k, n_init=1, init=scaler.transform(first), random_state=seed)
-    pipeline = Pipeline([("scale", scaler), ("kmeans", kmeans)])
     # Threads wait for each other longer than they compute (findings: 13 ms with one, 898 ms with two),
     # and with more than one the last bits move.
     with threadpool_limits(limits=1):
-        pipeline.fit(transformed)
+        kmeans.fit(scaler.transform(transformed))
+    pipeline = Pipeline([("scale", scaler), ("kmeans", kmeans)])
     _publish(pipeline, is_ordered=start is not None)
     if transform is Transform.LOG1P:
         pipeline.steps.insert(0, ("log1p", _log1p_step(vectors[:1])))
@@ -82,6 +84,15 @@ def reorder(fit: Fit, order: Sequence[int]) -> Fit:
     kmeans = fit.pipeline["kmeans"]
     kmeans.cluster_centers_ = np.ascontiguousarray(kmeans.cluster_centers_[list(order)])
     return _read(fit.pipeline, transform=fit.partition.transform)
+
+
+def _scaler(transformed: npt.NDArray[np.float64], *, scale: Pair | None) -> StandardScaler:
+    """Return a fitted scaler, that divides by `scale` where it is given."""
+    scaler = StandardScaler().fit(transformed)
+    if scale is not None:
+        scaler.scale_ = np.array(scale)
+        scaler.var_ = scaler.scale_**2
+    return scaler
 
 
 def _read(pipeline: Pipeline, *, transform: Transform) -> Fit:

@@ -80,9 +80,9 @@ def _iterate(x: Floats, y: Floats, cx: Floats, cy: Floats) -> Floats:
 def _assign(x: Floats, y: Floats, cx: Floats, cy: Floats) -> tuple[Labels, Floats]:
     """Return the nearest centroid of each record, and its squared distance."""
     labels = np.zeros(x.shape, dtype=np.int64)
-    nearest = np.full(x.shape, np.inf)
-    squared, other = np.empty(x.shape), np.empty(x.shape)
-    for label in range(cx.shape[1]):
+    nearest, squared, other = np.empty(x.shape), np.empty(x.shape), np.empty(x.shape)
+    _square_distances(x, y, cx[:, :1], cy[:, :1], out=nearest, buffer=other)
+    for label in range(1, cx.shape[1]):
         _square_distances(x, y, cx[:, label, None], cy[:, label, None], out=squared, buffer=other)
         np.copyto(labels, label, where=squared < nearest)
         np.minimum(nearest, squared, out=nearest)

@@ -1,10 +1,11 @@
 """Measure how well clusters are separated: the silhouette."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _BLOCK: Final = 256
 """Records compared with all others at a time."""
@@ -30,12 +31,18 @@ def silhouettes(x: Floats, y: Floats, labels: npt.NDArray[np.integer], *, k: int
     members = np.zeros((len(x), k))
     members[np.arange(len(x)), labels] = 1.0
     result = np.empty(len(x))
-    with threadpool_limits(limits=1):
+    with _threads().limit(limits=1):
         for start in range(0, len(x), _BLOCK):
             block = slice(start, start + _BLOCK)
             apart = np.sqrt((x[block, None] - x) ** 2 + (y[block, None] - y) ** 2)
             result[block] = _of_block(apart @ members, labels[block], sizes)
     return result
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Return what holds the threads of numpy; finding them takes as long as a small silhouette."""
+    return ThreadpoolController()
 
 
 def _of_block(sums: Floats, labels: npt.NDArray[np.integer], sizes: npt.NDArray[np.integer]) -> Floats:

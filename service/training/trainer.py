@@ -19,7 +19,7 @@ from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POW
 from service.model import Golden, SegmentModel
 from service.partition import Partition
 from service.training.alignment import Aligned, Lineage, Previous, fit_aligned
-from service.training.candidates import CANDIDATES, sweep
+from service.training.candidates import CANDIDATES, Candidate, sweep
 from service.training.dataset import Dataset
 from service.training.findings import Findings, examine
 from service.training.fit import N_INIT, check_enough_records
@@ -28,7 +28,7 @@ from service.training.names import Names
 from service.training.personas import describe_segments
 from service.training.record import TrainingRecord
 from service.training.report.page import render
-from service.training.selection import choose
+from service.training.selection import Choice, choose
 
 BORDER_RATIO: Final = 1.25
 """A second centroid less than this many times as far as the first makes a border case (about 1 in 8)."""
@@ -79,29 +79,15 @@ def train(
     """
     columns, order = _canonical_columns(dataset)
     vectors = np.column_stack([columns[name] for name in FEATURE_NAMES])
-    transform, seed = hyperparameters.transform, hyperparameters.seed
-    if hyperparameters.k is not None:
-        check_enough_records(vectors, k=hyperparameters.k)
-    candidates = sweep(
-        vectors,
-        transform=transform,
-        seed=seed,
-        ks=(*CANDIDATES, *([] if hyperparameters.k is None else [hyperparameters.k])),
-        on_progress=lambda done, total: on_progress("Choosing k", done, total),
-    )
-    choice = choose(
-        candidates,
-        given=hyperparameters.k,
-        previous=None if previous is None else len(previous.model.centroids),
-    )
+    candidates, choice = _choose_k(vectors, hyperparameters, previous=previous, on_progress=on_progress)
     on_progress("Fitting", 0, 1)
+    transform, seed = hyperparameters.transform, hyperparameters.seed
     aligned = fit_aligned(vectors, k=choice.k, transform=transform, seed=seed, previous=previous)
     on_progress("Fitting", 1, 1)
     on_progress("Describing", 0, 1)
     labels = aligned.fit.partition.assign(vectors)
-    model = _build_model(
-        dataset, columns, vectors, aligned, labels=labels, names=_names(aligned, previous, names or {})
-    )
+    named = _names(aligned, previous, names or {})
+    model = _build_model(dataset, columns, vectors, aligned, labels=labels, names=named)
     findings = examine(
         dataset,
         columns,
@@ -113,11 +99,46 @@ def train(
         seed=seed,
     )
     on_progress("Describing", 1, 1)
+    return _gather(dataset, hyperparameters, aligned, model, findings, provenance=_provenance(columns))
+
+
+def _choose_k(
+    vectors: npt.NDArray[np.float64],
+    hyperparameters: Hyperparameters,
+    *,
+    previous: Previous | None,
+    on_progress: OnProgress,
+) -> tuple[list[Candidate], Choice]:
+    """Measure each number of clusters, and choose one unless it is given."""
+    given = hyperparameters.k
+    if given is not None:
+        check_enough_records(vectors, k=given)
+    candidates = sweep(
+        vectors,
+        transform=hyperparameters.transform,
+        seed=hyperparameters.seed,
+        ks=(*CANDIDATES, *([] if given is None else [given])),
+        on_progress=lambda done, total: on_progress("Choosing k", done, total),
+    )
+    before = None if previous is None else len(previous.model.centroids)
+    return candidates, choose(candidates, given=given, previous=before)
+
+
+def _gather(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    aligned: Aligned,
+    model: SegmentModel,
+    findings: Findings,
+    *,
+    provenance: Provenance,
+) -> TrainedModel:
+    """Write the files of the artifact."""
     metrics = {
         "inertia": aligned.fit.inertia,
         "silhouette": findings.silhouette,
-        "n_clusters": float(choice.k),
-        "n_samples": float(len(vectors)),
+        "n_clusters": float(len(model.centroids)),
+        "n_samples": float(dataset.report.used),
         "heavy_tail_variance": findings.tail.variance,
     }
     document = {
@@ -127,7 +148,6 @@ def train(
         "lineage": asdict(aligned.lineage),
         **findings.as_dict(),
     }
-    provenance = _provenance(columns)
     written = _json(document)
     return TrainedModel(
         model=model,

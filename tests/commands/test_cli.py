@@ -93,6 +93,19 @@ def test_train_says_how_k_came_about_and_what_to_think_of_it(segserve: Segserve,
     assert "of the customers their segment" in output
 
 
+def test_a_strong_association_is_told_once_as_a_warning(segserve: Segserve, tmp_path: Path) -> None:
+    path = tmp_path / "customers.csv"
+    rows = [
+        f"{age},{30_000 + 7 * age},{age % 5 + 1},{'old' if age > 44 else 'young'}" for age in range(18, 70)
+    ]
+    path.write_text("\n".join(["Age,Income,Purchases,Group", *rows, *rows]) + "\n")
+    output = segserve("train", str(path), "--k", "3").stdout
+
+    assert output.count("association of the segments with Group") == 1
+    assert "Warning: there is a" in output
+    assert "Dropped column" not in output
+
+
 def test_production_is_continued_with_ids_and_with_the_names_that_people_gave(
     segserve: Segserve, tmp_path: Path, sample_path: Path
 ) -> None:

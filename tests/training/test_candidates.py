@@ -93,7 +93,7 @@ def test_large_data_is_sampled_to_the_same_choice(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("n", "size"),
-    [(10, 10), (2_500, 2_500), (50_000, 2_500), (50_001, 500), (300_000, 1_500), (10**7, 2_500)],
+    [(10, 10), (2_500, 2_500), (50_000, 2_500), (50_001, 400), (300_000, 1_500), (10**7, 2_500)],
 )
 def test_how_many_records_the_sweep_looks_at(n: int, size: int) -> None:
     assert sweep_size(n) == size
