@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 import service
+from service.artifact import Artifact
 from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import AppFactory, create_app
@@ -24,6 +25,7 @@ from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
 from service.serving.signals import tracing
 from service.serving.signals.board import Board
+from service.serving.versions import find_store
 from service.settings import Settings, variables
 
 KEEP_ALIVE_S: Final = 75
@@ -54,7 +56,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = settings.model_copy(update={"registry": None}) if settings.workers == 1 else settings
-    app = create_app(None if settings.multi_model else load_artifact(settings), settings)
+    artifact = None if settings.multi_model else load_artifact(settings)
+    app = create_app(artifact, settings)
     listener = _bind(settings)
     if settings.multi_model:
         _logger.info("Privileges kept: models come later, and may be readable by root alone")
@@ -68,7 +71,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     board = Board()
     with _registry(settings) as folder:
         # Each worker builds the application for itself, from the environment.
-        os.environ.update(_environment(settings.model_copy(update={"registry": folder})))
+        pinned = {"registry": folder, "model": _pin(settings, artifact)}
+        os.environ.update(_environment(settings.model_copy(update=pinned)))
         config = _config(AppFactory(board), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
 
@@ -115,6 +119,11 @@ def _registry(settings: Settings) -> Iterator[Path | None]:
         return
     with tempfile.TemporaryDirectory(prefix="segserve-", dir=settings.registry) as folder:
         yield Path(folder)
+
+
+def _pin(settings: Settings, artifact: Artifact | None) -> str | None:
+    """Return the model for each worker, also for one that starts when the store has a newer version."""
+    return artifact.manifest.model_version if artifact and find_store(settings) else settings.model
 
 
 def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.Config:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,9 +20,11 @@ import httpx
 import pytest
 
 from service.store import Store
+from service.training.sample import write_sample
 from tests.conftest import DEADLINE_S, RunningServer, clean_environment, wait_until
 from tests.serving.conftest import CSV, DEFAULT_BODY, JSON, JSON_LINES, Starter, post, run_serve
 
+VERSION_HEADER = "X-Segserve-Model-Version"
 EXIT_S = 25
 """C4: SIGKILL comes 30 s after SIGTERM."""
 
@@ -35,6 +39,11 @@ def address_of(server: RunningServer) -> tuple[str, int]:
 def read_all(connection: socket.socket) -> bytes:
     """Return what the server sends until it closes."""
     return b"".join(iter(lambda: connection.recv(2**20), b""))
+
+
+def has_loaded(server: RunningServer, *, since: int) -> bool:
+    """Tell whether a worker has loaded the model since the log was so long."""
+    return "Model loaded" in server.log.read_text()[since:]
 
 
 def is_refused(server: RunningServer) -> bool:
@@ -117,6 +126,27 @@ def test_an_idle_server_stops_at_once(start: Starter, store_path: Path, number: 
     assert time.monotonic() - since < 5
     assert code == 0 or (number is signal.SIGINT and code == 130)
     assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_worker_that_is_replaced_serves_the_version_of_the_others(
+    start: Starter, store_path: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(store_path, store)
+    server = start("--store", str(store), "--workers", "2")
+    served = httpx.post(f"{server.url}/invocations", content=DEFAULT_BODY).headers[VERSION_HEADER]
+    train = [sys.executable, "-m", "service", "train", str(tmp_path / "customers.csv"), "--k", "3"]
+    write_sample(tmp_path / "customers.csv", n=200)
+    subprocess.run([*train, "--store", str(store)], check=True, capture_output=True)
+    for worker in children(server.process.pid):
+        before = len(server.log.read_text())
+        os.kill(worker, signal.SIGKILL)
+        wait_until(partial(has_loaded, server, since=before), what="a new worker")
+
+    for _ in range(20):
+        answer = httpx.post(f"{server.url}/invocations", content=DEFAULT_BODY)
+        assert answer.headers[VERSION_HEADER] == served
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
