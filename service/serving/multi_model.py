@@ -5,6 +5,7 @@ The registry says what is loaded; a worker reads a model when a request first ne
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,9 @@ _MODELS: Final = f"{contract.MODELS_PATH}/"
 _INVOKE: Final = "/invoke"
 _JOURNAL: Final = "journal"
 _THREADS: Final = 2
+_FREEZE_EVERY: Final = 64
+"""Loads between two collections, which then see the newest models alone: milliseconds, where a look at ten
+thousand models holds up all requests for half a second."""
 _NO_HEADERS: Final = InvocationHeaders(b"", b"", b"", b"", 0)
 
 _logger = logging.getLogger(__name__)
@@ -65,6 +69,7 @@ class MultiModel:
             self._registry = shared
             self._short_cuts = lane.short_cuts = _SharedShortCuts(shared)
         self._peers: Peers | None = None
+        self._kept = 0
         self._reading: dict[Entry, asyncio.Task[ServedModel]] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="model")
 
@@ -166,7 +171,7 @@ class MultiModel:
         with self._registry.changing():
             self._refuse_full(name)
             self._registry.add(name, url=url, digest=digest)
-        self._short_cuts[_invoke_path(name)] = served
+        self._keep(name, served)
         _logger.info(
             "Model loaded models=%d name=%a version=%s", len(self._registry), name[:80], served.version
         )
@@ -210,8 +215,16 @@ class MultiModel:
         self._registry.refresh()
         if self._registry.get(entry.name) != entry:
             raise ModelNotLoadedError("the model was unloaded meanwhile")
-        self._short_cuts[_invoke_path(entry.name)] = served
+        self._keep(entry.name, served)
         return served
+
+    def _keep(self, name: str, served: ServedModel) -> None:
+        """Hold a model, and spare the garbage collector the sight of all that are held."""
+        self._short_cuts[_invoke_path(name)] = served
+        self._kept += 1
+        if self._kept % _FREEZE_EVERY == 0:
+            gc.collect()
+            gc.freeze()  # what is unloaded is still freed, as its last reference goes
 
     async def _read(self, url: str) -> tuple[ServedModel, str]:
         # Not as the future's result: asyncio and concurrent.futures keep that in a cycle of references, and

@@ -20,7 +20,7 @@ import pytest
 
 from service.artifact import MANIFEST, MODEL, Artifact, Provenance, pack
 from service.serving.app import SegmentationApp, create_app
-from service.serving.multi_model import PAGE_SIZE
+from service.serving.multi_model import _FREEZE_EVERY, PAGE_SIZE
 from service.settings import read_settings
 from service.store import Store
 from tests.conftest import DEADLINE_S, RunningServer, start_server, wait_until
@@ -462,3 +462,23 @@ def test_what_is_unloaded_is_not_held(store_path: Path, tmp_path: Path, who: str
         assert model() is None
     finally:
         gc.enable()
+
+
+def test_a_collection_does_not_look_at_models_that_are_held(store_path: Path) -> None:
+    """Ten thousand of them would hold up all requests for half a second."""
+    app = create_app(None, read_settings(multi_model=True))
+    url = str(Store(store_path).resolve())
+
+    async def run() -> None:
+        for number in range(_FREEZE_EVERY):
+            document = json.dumps({"model_name": f"m{number}", "url": url}).encode()
+            assert await ask(app, "POST", "/models", document) == 200
+
+    try:
+        asyncio.run(run())
+        watched = {id(one) for one in gc.get_objects()}
+        held = [served.model for served in app.lane.short_cuts.values()]
+        assert len(held) == _FREEZE_EVERY
+        assert not [model for model in held if id(model) in watched]
+    finally:
+        gc.unfreeze()
