@@ -46,9 +46,9 @@ LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true \
       org.opencontainers.image.revision="${REVISION}"
 WORKDIR /tmp
 EXPOSE 8080
-# For plain Docker; SageMaker does not look at it (C19).
+# For plain Docker; SageMaker does not look at it (C19). -I hides the variable above, so -B says it again.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-I", "-S", "/opt/segserve/healthcheck.py"]
+    CMD ["python", "-B", "-I", "-S", "/opt/segserve/healthcheck.py"]
 # C2: exec form, so that signals reach the server. C5: no USER, SageMaker wants root; serve drops it by itself.
 ENTRYPOINT ["python", "-m", "service"]
 CMD ["serve"]

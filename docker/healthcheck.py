@@ -16,7 +16,10 @@ def main() -> int:
     """Return 0 if /ping answers 200."""
     port = int(os.environ.get("SAGEMAKER_BIND_TO_PORT") or os.environ.get("SERVICE_PORT") or 8080)
     try:
-        with socket.create_connection(("127.0.0.1", port), _TIMEOUT_S) as connection:
+        # Not create_connection: it looks the host up, and imports an encoding for that.
+        with socket.socket() as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.connect(("127.0.0.1", port))
             connection.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return 0 if connection.recv(64).startswith(b"HTTP/1.1 200") else 1
     except OSError:

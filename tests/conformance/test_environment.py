@@ -37,9 +37,12 @@ def test_c34_serving_leaves_the_model_as_it_is(start: Starter, prefix_path: Path
 @pytest.mark.clause("C123")
 @only_in_a_container
 def test_c123_the_image_writes_nowhere_but_to_tmp(tuned_server: Server) -> None:
-    """Mount points are all that may be new elsewhere."""
+    """Mount points are all that may be new elsewhere; plain Docker runs the health check too."""
     assert isinstance(tuned_server.running, ContainerRun)
     invoke(tuned_server.address, RECORDS)
+    kind, *health_check = tuned_server.running.inspect()["Config"]["Healthcheck"]["Test"]
+    assert kind == "CMD"
+    docker("exec", tuned_server.running.name, *health_check)
 
     changed = {line.split()[1] for line in docker("diff", tuned_server.running.name).stdout.splitlines()}
     assert {path for path in changed if not path.startswith("/tmp")} <= {"/opt", "/opt/ml", "/opt/ml/model"}

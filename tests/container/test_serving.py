@@ -30,7 +30,7 @@ WAYS = {
     "as root without capabilities": ("--cap-drop", "ALL"),
 }
 PING_INSIDE = "import urllib.request as u; print(u.urlopen('http://localhost:8080/ping').status)"
-HEALTHCHECK = ("python", "-I", "-S", "/opt/segserve/healthcheck.py")
+HEALTHCHECK = ("python", "-B", "-I", "-S", "/opt/segserve/healthcheck.py")
 
 
 @pytest.fixture(name="running")
