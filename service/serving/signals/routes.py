@@ -75,23 +75,30 @@ class SignalRoutes:
 
 
 def count_requests(endpoint: Endpoint, meter: Meter) -> Endpoint:
-    """Return an endpoint whose answers are counted by route and status."""
+    """Return an endpoint whose answers are counted by route and status before their last byte is sent."""
 
     async def counted(scope: Scope, receive: Receive, send: Send) -> None:
         started_s = time.perf_counter()
         status = 0
 
+        def count() -> None:
+            nonlocal status
+            if status:  # else it is counted, or the client has gone
+                meter.count_request(route_of(scope["path"]), status, time.perf_counter() - started_s)
+            status = 0
+
         async def note(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+            elif not message.get("more_body"):
+                count()
             await send(message)
 
         try:
             await endpoint(scope, receive, note)
         finally:
-            if status:  # else the client has gone
-                meter.count_request(route_of(scope["path"]), status, time.perf_counter() - started_s)
+            count()
 
     return counted
 
