@@ -20,8 +20,7 @@ from service.store import Store
 DEADLINE_S = 60
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--clause-report", metavar="FILE", help="write the table of clauses as JSON")
+pytest_plugins = ["tests.conformance.table"]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Provide the two targets, a few shared servers, and the table of clauses at the end of a run."""
+"""Provide the two targets and a few shared servers."""
 
 import os
 import shutil
@@ -14,7 +14,6 @@ import pytest
 from tests.conformance.batch import Strategy, Transform
 from tests.conformance.containers import IMAGE, ContainerRun, ContainerTarget, why_not
 from tests.conformance.load import Latencies, csv_body, measure_under_load
-from tests.conformance.report import figures, lines, tabulate, write
 from tests.conformance.targets import (
     TRAINING,
     Launch,
@@ -38,34 +37,6 @@ Starter = Callable[[Launch], Running]
 
 only_in_a_container = pytest.mark.parametrize("target", ["container"], indirect=True, scope="session")
 """For what a process does not have."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "clause(*ids): clauses of docs/contract.md that the test proves")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note each test's clauses and target where workers of xdist hand them on."""
-    for item in items:
-        marker = item.get_closest_marker("clause")
-        if marker is None:
-            continue
-        fixtures = getattr(item, "fixturenames", ())
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        target = parameters.get("target", "container" if "container" in fixtures else "process")
-        item.user_properties += [("clauses", " ".join(marker.args)), ("target", target)]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    table = tabulate(terminalreporter.stats)
-    if not table:
-        return
-    terminalreporter.section("clauses of the contract")
-    measured = figures(terminalreporter.stats)
-    terminalreporter.write_line("\n".join(lines(table, measured)))
-    path = config.getoption("clause_report", default=None)
-    if path:
-        write(table, measured, Path(path))
 
 
 @pytest.fixture(name="process", scope="session")

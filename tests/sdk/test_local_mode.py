@@ -140,7 +140,7 @@ def test_a_training_job_leaves_an_artifact_that_segserve_accepts(artifact: Path,
     with tarfile.open(artifact) as archive:
         names = set(archive.getnames())
 
-    assert names == {"manifest.json", "model.json", "pipeline.skops", "training.json"}
+    assert names == {"manifest.json", "model.json", "pipeline.skops", "report.html", "training.json"}
     assert set(scored.segments) == {"0", "1", "2", "3"}
 
 
