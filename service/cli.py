@@ -1,9 +1,11 @@
 """Compose the command line; only this module knows exit codes."""
 
+import contextlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -86,7 +88,10 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 usage, 3 cannot start, 4 a check failed."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if code:
+        _leave(code)
+    sys.exit()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -105,6 +110,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except ServiceError as exc:
         return _report(exc, FAILED)
     return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit without the interpreter's orderly end.
+
+    What was broken off may have left threads of Arrow amid a file. They call back into the interpreter, which
+    crashes on that while it ends (exit code 139).
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it, or it is closed
+            stream.flush()
+    os._exit(code)
 
 
 def _report(error: ServiceError, code: int) -> int:

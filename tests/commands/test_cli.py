@@ -302,3 +302,23 @@ def test_a_missing_extra_is_named(tmp_path: Path, sample_path: Path) -> None:
     assert result.returncode == 2
     assert "pip install 'segserve[train]'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+ENDS = """
+import atexit
+from service import cli
+
+atexit.register(print, "the interpreter ends")
+cli.run = lambda _: print("done") or {code}
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("code", "more"), [(0, "the interpreter ends\n"), (143, ""), (1, "")])
+def test_what_was_broken_off_exits_at_once(code: int, more: str) -> None:
+    """Threads of Arrow may be amid a file; they crash the end of an interpreter, about once in 500 times."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS.format(code=code)], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (code, f"done\n{more}", "")

@@ -37,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
     fault = ""
     calls = 0
     busy_until = 0.0
+    fillers: list[socket.socket] = []  # noqa: RUF012  # of all requests together
 
     def log_message(self, *_: object) -> None:
         pass
@@ -115,8 +116,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.fault == "one-at-a-time" and len(body) > 10_000:
             time.sleep(0.9)
         if self.fault == "slow-accept" and len(body) > 10_000:
-            Handler.busy_until = time.monotonic() + 0.5
-            self.connection_backlog(0)
+            self.stop_accepting()
         if self.fault == "few-at-once":
             if not BUSY.acquire(blocking=False):
                 raise RefusalError(503)
@@ -224,9 +224,19 @@ class Handler(BaseHTTPRequestHandler):
             return "application/json; charset=utf-8"
         return accept
 
-    def connection_backlog(self, size: int) -> None:
+    def stop_accepting(self) -> None:
+        """Accept nothing for a while, with a full queue: the system then drops what else comes."""
         assert isinstance(self.server, HTTPServer)
-        self.server.socket.listen(size)
+        with LOCK:
+            if time.monotonic() < Handler.busy_until + 0.3:
+                return
+            Handler.busy_until = time.monotonic() + 0.7
+            self.server.socket.listen(0)
+            for _ in range(3):
+                filler = socket.socket()
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.1", self.server.server_port))
+                Handler.fillers.append(filler)
 
     def count_call(self) -> None:
         with LOCK:
@@ -300,10 +310,11 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        if time.monotonic() < Handler.busy_until:
-            time.sleep(0.03)
-        elif Handler.fault == "slow-accept":
+        time.sleep(max(0.0, Handler.busy_until - time.monotonic()))
+        if Handler.fillers:
             self.socket.listen(128)
+            while Handler.fillers:
+                Handler.fillers.pop().close()
         return super().get_request()
 
 
