@@ -1,5 +1,9 @@
 """Put the application together: the fast lane ahead, FastAPI for the rest."""
 
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -150,10 +154,19 @@ class AppFactory:
     """Shared by all of them."""
 
     def __call__(self) -> SegmentationApp:
-        """Return the application."""
+        """Return the application; this process ends when the one that started it does."""
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         settings = read_settings()
         artifact = None if settings.multi_model else load_artifact(settings)
         return create_app(artifact, settings, board=self.board)
+
+
+def _end_with_parent() -> None:
+    """Drain and exit when the supervisor is gone, however it went: orphans would hold the port for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @asynccontextmanager

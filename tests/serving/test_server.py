@@ -75,6 +75,13 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_drains_what_is_in_flight_and_refuses_the_rest(
     start: Starter, store_path: Path, workers: str
@@ -170,6 +177,18 @@ def test_two_workers_answer_and_one_that_dies_is_replaced(start: Starter, store_
             assert client.get("/docs").status_code == 404
     assert server.stop() == 0
     assert children(server.process.pid) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_when_their_supervisor_is_killed(start: Starter, store_path: Path) -> None:
+    server = start("--store", str(store_path), "--workers", "2")
+    workers = children(server.process.pid)
+
+    server.process.kill()
+
+    wait_until(lambda: not any(map(is_running, workers)), what="the workers to end")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/ping")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
