@@ -89,11 +89,12 @@ class Settings(BaseSettings):
     """Longest invocation, in seconds. Default: 55, and none in a batch job."""
     graceful_timeout_s: int = Field(25, ge=1, le=3600, validation_alias="SERVICE_GRACEFUL_TIMEOUT_S")
     """Time for requests in flight to finish after SIGTERM, in seconds (C4)."""
-    default_accept: str = Field(
-        "application/json",
+    default_accept: str | None = Field(
+        None,
         validation_alias=AliasChoices("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SERVICE_DEFAULT_ACCEPT"),
     )
-    """What to answer with when the request has no Accept, or `*/*` (C25)."""
+    """What to answer with when the request has no Accept, or `*/*` (C25). Default: `application/json`; in a
+    batch job CSV for CSV, and lines for lines, so that no rows fuse (C54)."""
     on_error: Annotated[OnError, BeforeValidator(_lower)] = Field(
         OnError.REJECT, validation_alias="SERVICE_ON_ERROR"
     )

@@ -57,6 +57,7 @@ def compare_models(
         raise ConfigurationError("--switchers needs the customers themselves: name their file with --on")
     try:
         from service.training.expression import parse_mapping
+        from service.training.record import read_record
         from service.training.switchers import Source, compare_on_file
     except ModuleNotFoundError as exc:
         raise MissingExtraError("models compare", extra="train", package=exc.name or "a package") from exc
@@ -72,7 +73,7 @@ def compare_models(
     else:
         with progress_bar() as on_progress:
             found, unusable = compare_on_file(
-                Source(on, parse_mapping(column_map or []), decimal),
+                Source(on, parse_mapping(column_map or []), decimal, read_record(new).columns),
                 before=old.model,
                 after=new.model,
                 switchers=switchers,

@@ -49,12 +49,14 @@ def drift(
     settings = read_settings(model=version, store=store)
     artifact = read_artifact(find_artifact(settings.model, store=Path(settings.store)))
     name = artifact.manifest.model_version
-    sample = require_sample(read_record(artifact), version=name)
+    record = read_record(artifact)
+    sample = require_sample(record, version=name)
     batch, rejected = read_columns(
         source,
         model=artifact.model,
         mapping=parse_mapping(column_map or []),
         decimal=decimal,
+        trained=record.columns,
     )
     found = measure_drift(sample, batch, model=artifact.model)
     if as_json:

@@ -57,6 +57,7 @@ def score(
         raise ConfigurationError("--previous and --previous-column exclude each other: give one of them")
     try:
         from service.training.expression import parse_mapping
+        from service.training.record import read_record
         from service.training.score import Previous, score_file
     except ModuleNotFoundError as exc:
         raise MissingExtraError("score", extra="train", package=exc.name or "a package") from exc
@@ -81,6 +82,7 @@ def score(
                 model=None if previous_column else _find_previous(previous, artifact, root),
                 column=previous_column,
             ),
+            trained=read_record(artifact).columns,
             on_progress=lambda done, total: on_progress("Scoring", done, total),
         )
     if as_json:
@@ -91,6 +93,8 @@ def score(
     typer.echo(f"{report.scored:,} customers scored with {artifact.manifest.model_version}, in {output}")
     for segment, size in zip(artifact.model.segments, report.sizes, strict=True):
         typer.echo(f"  {segment.id}  {segment.name}: {size:,}")
+    if report.columns and not column_map:
+        typer.echo(f"  {', '.join(f'{name} is {text}' for name, text in report.columns.items())}")
     if report.changed is not None:
         typer.echo(f"  {report.changed:,} changed their segment")
     if report.unusable:

@@ -31,7 +31,7 @@ from service.serving.invocation import (
     refuse,
     version_header,
 )
-from service.serving.media import Media, Plan, make_plan
+from service.serving.media import Media, Plan, default_answer, make_plan
 from service.serving.signals.entry import Digest
 from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
@@ -183,7 +183,8 @@ class FastLane:
             content_type.decode("latin-1"),
             accept.decode("latin-1"),
             attributes.decode("latin-1"),
-            default_accept=self._settings.default_accept,
+            default_accept=self._settings.default_accept
+            or default_answer(content_type.decode("latin-1"), is_batch=self._settings.batch),
             on_error=self._settings.on_error,
         )
 

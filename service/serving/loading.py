@@ -6,7 +6,7 @@ from pathlib import Path
 from service.artifact import TRAINING, Artifact, read_artifact
 from service.errors import ConfigurationError, ModelNotFoundError
 from service.serving.invocation import ServedModel
-from service.serving.media import can_produce, produced_types
+from service.serving.media import Media, can_produce, produced_types
 from service.serving.reasons import read_rules
 from service.settings import Settings
 from service.store import find_artifact
@@ -44,7 +44,7 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
     return ServedModel(
         model=artifact.model,
         version=artifact.manifest.model_version,
-        default_accept=settings.default_accept,
+        default_accept=settings.default_accept or Media.JSON.value,
         on_error=settings.on_error,
         rules=read_rules(artifact.files.get(TRAINING)),
     )
@@ -52,7 +52,7 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
 
 def check_default_accept(settings: Settings) -> None:
     """Raise ConfigurationError unless answers of the default content type can be produced."""
-    if not can_produce(settings.default_accept):
+    if settings.default_accept and not can_produce(settings.default_accept):
         raise ConfigurationError(
             f"SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT={settings.default_accept!r} is not accepted: "
             f"it should be one of {', '.join(produced_types())}"

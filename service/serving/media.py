@@ -111,6 +111,13 @@ def make_plan(
     )
 
 
+def default_answer(content_type: str, *, is_batch: bool) -> str:
+    """Return what answers a request without a wish: JSON, but in a batch job lines for lines (C54)."""
+    name, _ = _split(content_type)
+    has_lines = _READERS.get(name) in {Reader.CSV, Reader.JSON_LINES}
+    return name if is_batch and has_lines else Media.JSON.value
+
+
 def can_produce(content_type: str) -> bool:
     """Tell whether answers of this content type can be produced."""
     return _split(content_type)[0] in _WRITERS

@@ -14,7 +14,12 @@ from service.training.record import COLUMNS
 
 
 def read_columns(
-    path: Path, *, model: SegmentModel, mapping: Mapping[str, str], decimal: str
+    path: Path,
+    *,
+    model: SegmentModel,
+    mapping: Mapping[str, str],
+    decimal: str,
+    trained: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, npt.NDArray[np.float64]], int]:
     """Return the usable customers of a file by column, and the number of the others.
 
@@ -26,7 +31,7 @@ def read_columns(
     """
     columns: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in COLUMNS}
     unusable = 0
-    reader = read_customers(path, mapping=mapping, decimal=decimal)
+    reader = read_customers(path, mapping=mapping, decimal=decimal, trained=trained)
     for batch in reader.batches():
         usable = batch.is_usable
         incomes = np.where(np.isnan(batch.incomes), model.income_median, batch.incomes)[usable]

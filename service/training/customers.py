@@ -77,8 +77,15 @@ class Source:
 class ColumnMap:
     """Find the needed columns in any file, by name or as the user mapped them."""
 
-    def __init__(self, mapping: Mapping[str, str], *, decimal: str = ".") -> None:
+    def __init__(
+        self, mapping: Mapping[str, str], *, decimal: str = ".", trained: Mapping[str, str] | None = None
+    ) -> None:
         """Take `--map` and `--decimal`.
+
+        Args:
+            mapping: Expressions for Age, Income and Purchases where a column of that name will not do.
+            decimal: What stands before the fraction in text, "." or ",".
+            trained: The same of the training data, for what neither the file nor the mapping has.
 
         Raises:
             ConfigurationError: A target or the decimal sign is not accepted.
@@ -87,6 +94,7 @@ class ColumnMap:
             raise ConfigurationError(f"--decimal {decimal!r} is not accepted; it is '.' or ','")
         self.decimal: Decimal = "," if decimal == "," else "."
         self._mapping = {find_target(target): text for target, text in mapping.items()}
+        self._trained = trained or {}
 
     def resolve(self, columns: Sequence[str], *, name: str) -> tuple[Source, ...]:
         """Return the sources of Age, Income and Purchases, in this order.
@@ -104,6 +112,8 @@ class ColumnMap:
                 expression = column_expression(text)
             elif target in self._mapping:
                 expression = parse_expression(text)
+            elif (trained := self._trained_expression(target, positions)) is not None:
+                expression = trained
             else:
                 missing.append(target)
                 continue
@@ -118,6 +128,14 @@ class ColumnMap:
         if missing:
             raise DatasetError(_explain_missing(missing, columns=columns, name=name))
         return tuple(sources)
+
+    def _trained_expression(self, target: str, positions: Mapping[str, int]) -> Expression | None:
+        """Return what stood for a column in training, if this file has all that it needs."""
+        text = self._trained.get(target)
+        if text is None:
+            return None
+        expression = column_expression(text) if fold_name(text) in positions else parse_expression(text)
+        return expression if all(fold_name(name) in positions for name in expression.names) else None
 
 
 class CustomerReader:
@@ -137,6 +155,11 @@ class CustomerReader:
                         f"{path}: the column {self.file.columns[place]!r} holds {self.file.types[place]}; "
                         f"{source.target} can be read from numbers, decimals and text"
                     )
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """What stands for Age, Income and Purchases where it is no column of just that name."""
+        return {source.target: source.text for source in self.sources if source.text != source.target}
 
     @property
     def report(self) -> FileReport:
@@ -201,14 +224,16 @@ class CustomerReader:
         )
 
 
-def read_customers(path: Path, *, mapping: Mapping[str, str], decimal: str = ".") -> CustomerReader:
-    """Open a customer file to be read in batches.
+def read_customers(
+    path: Path, *, mapping: Mapping[str, str], decimal: str = ".", trained: Mapping[str, str] | None = None
+) -> CustomerReader:
+    """Open a customer file to be read in batches; see ColumnMap for the arguments.
 
     Raises:
         ConfigurationError: The mapping or the decimal sign is not accepted.
         DatasetError: The file cannot be read or lacks a column.
     """
-    return CustomerReader(path, columns=ColumnMap(mapping, decimal=decimal))
+    return CustomerReader(path, columns=ColumnMap(mapping, decimal=decimal, trained=trained))
 
 
 def locate_columns(columns: Sequence[str], *, name: str) -> dict[str, int]:

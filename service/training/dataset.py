@@ -239,9 +239,8 @@ def _list_sources(readers: Sequence[CustomerReader]) -> dict[str, str]:
     """Return what stands for each target; where files differ, the first that is not the plain name."""
     sources: dict[str, str] = {}
     for reader in readers:
-        for source in reader.sources:
-            if source.text != source.target:
-                sources.setdefault(source.target, source.text)
+        for target, text in reader.renamed.items():
+            sources.setdefault(target, text)
     return sources
 
 

@@ -43,6 +43,15 @@ class TrainingRecord:
             raise CorruptArtifactError(f"{TRAINING}: the columns of baseline.sample differ in length")
         return columns if len(columns[AGE]) else None
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return what stood for Age, Income and Purchases where it was no column of just that name."""
+        data = self.get("data")
+        columns = data.get("columns") if isinstance(data, dict) else None
+        if not isinstance(columns, dict):
+            return {}
+        return {name: text for name, text in columns.items() if name in COLUMNS and isinstance(text, str)}
+
     def names(self) -> dict[int, str]:
         """Return what each segment is called, by id."""
         return {segment.id: segment.name for segment in self.model.segments}

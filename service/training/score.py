@@ -1,6 +1,6 @@
 """Give every customer of a file a segment, in a stream: same columns, same order, nine more columns."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +58,8 @@ class ScoreReport:
     """Customers of each segment, in the order of the model's segments."""
     changed: int | None
     """Customers whose segment is not the previous one; None when no previous one is known of any."""
+    columns: Mapping[str, str]
+    """What stood for Age, Income and Purchases where it was no column of just that name."""
 
 
 def score_file(  # noqa: PLR0913  # an option is an argument
@@ -71,6 +73,7 @@ def score_file(  # noqa: PLR0913  # an option is an argument
     prefix: str,
     on_progress: Callable[[int, int], None],
     previous: Previous | None = None,
+    trained: Mapping[str, str] | None = None,
 ) -> ScoreReport:
     """Score one customer file; `target` appears whole or not at all.
 
@@ -84,12 +87,13 @@ def score_file(  # noqa: PLR0913  # an option is an argument
         prefix: Stands before the names of the added columns.
         on_progress: Called with the bytes read and all bytes.
         previous: Where the previous segments come from; None leaves their columns empty.
+        trained: The expressions of the training data, for what neither the file nor the mapping has.
 
     Raises:
         ConfigurationError: A column of that name is there already, or an option is not accepted.
         DatasetError: A file cannot be read or written.
     """
-    reader = read_customers(source, mapping=mapping, decimal=decimal)
+    reader = read_customers(source, mapping=mapping, decimal=decimal, trained=trained)
     names = tuple(prefix + name for name in SCORE_COLUMNS)
     _check_names(names, reader)
     scorer = _Scorer(model, version=version, previous=previous or Previous(), reader=reader)
@@ -147,6 +151,7 @@ class _Scorer:
             blank=self._reader.report.blank,
             sizes=tuple(self._sizes.tolist()),
             changed=self._changed if self._known else None,
+            columns=self._reader.renamed,
         )
 
     def _count(

@@ -1,6 +1,6 @@
 """Compare two versions on a customer file, and keep those who switch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ class Source:
     path: Path
     mapping: dict[str, str]
     decimal: str = "."
+    trained: Mapping[str, str] | None = None
+    """The expressions of the training data, for what neither the file nor the mapping has."""
 
 
 def compare_on_file(
@@ -52,7 +54,9 @@ def compare_on_file(
         ConfigurationError: The file has a column of a name that is to be added.
         DatasetError: A file cannot be read or written.
     """
-    reader = read_customers(source.path, mapping=source.mapping, decimal=source.decimal)
+    reader = read_customers(
+        source.path, mapping=source.mapping, decimal=source.decimal, trained=source.trained
+    )
     migration = Migration(before, after)
     unusable = 0
     with _open_switchers(switchers, reader) as file:

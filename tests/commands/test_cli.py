@@ -254,6 +254,31 @@ def test_score_says_how_many_customers_are_in_each_segment(
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1001
 
 
+def test_new_files_are_mapped_as_the_training_data_was(segserve: Segserve, tmp_path: Path) -> None:
+    rows = "".join(f"{1950 + n},{30000 + 700 * n},{n % 7 + 1}\n" for n in range(60))
+    (tmp_path / "in.csv").write_text(f"Year_Birth,Income,Web\n{rows}")
+    (tmp_path / "plain.csv").write_text("Age,Income,Purchases\n40,30000,2\n")
+    (tmp_path / "other.csv").write_text("Born,Income,Purchases\n1974,30000,2\n")
+    options = ("--map", "Age=2014-Year_Birth", "--map", "Purchases=Web")
+    trained = segserve("train", "in.csv", "--k", "3", *options)
+    assert trained.returncode == 0, trained.stderr
+
+    scored = segserve("score", "in.csv", "-o", "out.csv")
+    said = segserve("score", "in.csv", "-o", "said.csv", *options)
+    plain = segserve("score", "plain.csv", "-o", "plain-out.csv")
+    other = segserve("score", "other.csv", "-o", "other-out.csv")
+    drift = segserve("drift", "in.csv")
+    compared = segserve("models", "compare", "latest", "latest", "--on", "in.csv")
+
+    assert "Age is 2014-Year_Birth, Purchases is Web" in scored.stdout
+    assert "2014" not in said.stdout + plain.stdout
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "said.csv").read_bytes()
+    assert (tmp_path / "plain-out.csv").read_text().count("\n") == 2
+    assert "no column Age" in other.stderr
+    assert drift.stdout.startswith("KEEP"), drift.stderr
+    assert compared.returncode == 0, compared.stderr
+
+
 def test_sample_data_writes_what_was_asked_for(segserve: Segserve, tmp_path: Path) -> None:
     assert segserve("sample-data", "-o", "s.csv", "--n", "25", "--seed", "3").returncode == 0
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 26

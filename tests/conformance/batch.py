@@ -58,7 +58,7 @@ def transform(address: Address, data: bytes, job: Transform) -> bytes:
     headers = {"X_Amzn_SageMaker_Custom_Attributes": job.attributes} if job.attributes else {}
     parts = []
     for body in split(data, strategy=job.strategy, max_payload_bytes=job.max_payload_bytes):
-        answer = invoke(address, body, job.content_type, job.accept, **headers)
+        answer = invoke(address, body, job.content_type, job.accept or None, **headers)
         if answer.status != 200:
             raise TransformError(answer)
         parts.append(answer.body + (b"\n" if job.is_assembled_by_line else b""))

@@ -114,10 +114,13 @@ def test_c52_json_may_be_one_document_or_a_value_a_line(batch_server: Server) ->
 @pytest.mark.parametrize("strategy", Strategy)
 @pytest.mark.parametrize("count", [1, 2, 1000])
 @pytest.mark.parametrize("content_type", [CSV, JSON_LINES])
+@pytest.mark.parametrize("accept", ["", "*/*", "like the input"])
 def test_c53_every_input_line_has_its_output_line(
-    batch_server: Server, content_type: str, count: int, strategy: Strategy
+    batch_server: Server, accept: str, content_type: str, count: int, strategy: Strategy
 ) -> None:
-    job = Transform(content_type, content_type, strategy, max_payload_bytes=300)
+    """A job need not say what it accepts."""
+    accept = content_type if accept == "like the input" else accept
+    job = Transform(content_type, accept, strategy, max_payload_bytes=300)
     expected = invoke(batch_server.address, RECORDS).json()
 
     output = transform(batch_server.address, lines_of(content_type, count), job)
@@ -134,7 +137,7 @@ def test_c54_rows_do_not_fuse_however_they_are_assembled(
 ) -> None:
     job = Transform(
         content_type,
-        content_type,
+        "",
         max_payload_bytes=20,
         is_assembled_by_line=is_assembled_by_line,
     )
