@@ -19,7 +19,7 @@ import service
 from service import contract
 from service.artifact import Artifact
 from service.serving.card import model_card
-from service.serving.console import add_console
+from service.serving.console import add_console, why_no_model
 from service.serving.fastlane import Endpoint, FastLane
 from service.serving.invocation import error_body
 from service.serving.loading import check_default_accept, load_artifact, served_model
@@ -75,7 +75,7 @@ class SegmentationApp(FastAPI):
         )
         if has_console:
             self._add_docs()
-            self._add_model_card(artifact)
+            self._add_model_card(artifact, settings)
             add_console(self, artifact=artifact, settings=settings)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -129,13 +129,13 @@ class SegmentationApp(FastAPI):
                 swagger_favicon_url="data:,",
             )
 
-    def _add_model_card(self, artifact: Artifact | None) -> None:
+    def _add_model_card(self, artifact: Artifact | None, settings: Settings) -> None:
         card = model_card(artifact) if artifact else None
 
         @self.get("/model", summary="Describe the model that is served")
         async def model() -> Response:
             if card is None:
-                raise HTTPException(503, "no model is loaded")
+                raise HTTPException(503, why_no_model(settings))
             return Response(orjson.dumps(card, option=orjson.OPT_INDENT_2), media_type="application/json")
 
 

@@ -35,6 +35,10 @@ HEADERS: Final = {
     "cache-control": "no-cache",  # a newer server may have newer files; ETags make asking cheap
 }
 
+_MANY_MODELS: Final = (
+    "this server holds many models, and none of them alone is shown here: GET /models lists them, "
+    "and POST /models/NAME/invoke asks one"
+)
 _NO_STORE: Final = "the model was given as a file or folder; only a model store has versions"
 
 
@@ -78,10 +82,15 @@ def add_console(
     _add_conformance(app, check=check or ContractCheck())
 
 
+def why_no_model(settings: Settings) -> str:
+    """Return a sentence for those who ask for the model of a server that has not one."""
+    return _MANY_MODELS if settings.multi_model else "no model is loaded"
+
+
 def _add_model(app: FastAPI, *, artifact: Artifact | None, settings: Settings) -> None:
     def model(_request: Request) -> Response:
         if artifact is None:
-            raise HTTPException(503, "no model is loaded")
+            raise HTTPException(503, why_no_model(settings))
         return _json({**full_card(artifact), "server": server_facts(settings)})
 
     app.add_route("/console/model", model, include_in_schema=False)

@@ -48,6 +48,9 @@ STATUSES: Final[Mapping[type[InvocationError], int]] = {
 
 Header = tuple[bytes, bytes]
 
+VERSION_HEADER: Final = b"x-segserve-model-version"
+"""Of every answer: which model gave it."""
+
 _SMALL: Final = 256
 """Bodies up to here, in bytes, are tried as a few plain JSON records in pure Python."""
 _MAX_MESSAGE: Final = MAX_ERROR_BYTES // 4
@@ -181,7 +184,7 @@ def refuse(error: InvocationError, *, version: str) -> Invocation:
 
 def version_header(version: str) -> Header:
     """Return the header that names the model which answered."""
-    return b"x-segserve-model-version", version.encode()
+    return VERSION_HEADER, version.encode()
 
 
 def error_body(code: str, message: str, *, details: Mapping[str, object] | None = None) -> bytes:

@@ -30,11 +30,12 @@ from service.errors import (
 )
 from service.serving.fastlane import FastLane, Receive, Scope, Send, send_answer, send_reply
 from service.serving.headers import InvocationHeaders, read_headers
-from service.serving.invocation import ServedModel
+from service.serving.invocation import ServedModel, refuse
 from service.serving.loading import served_model
 from service.serving.memory import available_bytes
 from service.serving.peers import Peers
 from service.serving.registry import Entry, Registry, SharedRegistry
+from service.serving.signals.routes import COUNTED
 from service.settings import Settings
 
 PAGE_SIZE: Final = 100
@@ -95,8 +96,14 @@ class MultiModel:
             else:
                 await self._lane.refuse_method(send, allowed="GET, DELETE, or POST with /invoke")
         except InvocationError as exc:
-            reply = self._lane.refuse(exc, _NO_HEADERS, None, bytes_in=0, started_s=started_s)
-            await send_reply(send, reply)
+            if name.endswith(_INVOKE) and method == "POST":
+                scope[COUNTED] = True
+                reply = self._lane.refuse(exc, _NO_HEADERS, None, bytes_in=0, started_s=started_s)
+                await send_reply(send, reply)
+            else:
+                _logger.warning("Request to %s refused code=%s", contract.MODELS_PATH, exc.code)
+                reply = refuse(exc, version="none")
+                await send_answer(send, reply.status, reply.headers, reply.body)
 
     async def find_target(self, target: str) -> ServedModel:
         """Return the model that a caller of the runtime API targets, loading it where SageMaker would.
@@ -140,6 +147,7 @@ class MultiModel:
         headers = read_headers(scope["headers"])
         model = await self._served(self._entry(name))
         reply = await self._lane.answer_request(receive, headers, model)
+        scope[COUNTED] = True
         if reply is not None:
             await send_reply(send, reply)
 

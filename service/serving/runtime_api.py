@@ -21,6 +21,7 @@ from service.serving.runtime_request import (
     find_operation,
     read_call,
 )
+from service.serving.signals.routes import COUNTED
 from service.settings import Settings
 
 _VARIANT: Final = "AllTraffic"
@@ -49,12 +50,12 @@ class RuntimeApi:
             await self._lane.refuse_method(send, allowed="POST")
             return True
         try:
-            await self._answer(read_call(*found, scope["headers"]), receive, send)
+            await self._answer(read_call(*found, scope["headers"]), scope, receive, send)
         except ValidationError as exc:
             await _send(send, validation_error(str(exc)))
         return True
 
-    async def _answer(self, call: RuntimeCall, receive: Receive, send: Send) -> None:
+    async def _answer(self, call: RuntimeCall, scope: Scope, receive: Receive, send: Send) -> None:
         headers = call.to_invocation()
         started_s = time.perf_counter()
         try:
@@ -63,6 +64,7 @@ class RuntimeApi:
                 return
             model = await self._target(call)
         except InvocationError as exc:
+            scope[COUNTED] = True
             reply = self._lane.refuse(exc, headers, None, bytes_in=headers.length, started_s=started_s)
             await _send(send, model_error(reply, call))
             return
@@ -72,6 +74,7 @@ class RuntimeApi:
             if job:  # the server waits for this when it is told to stop
                 await self._async.run(job)
             return
+        scope[COUNTED] = True
         reply = await self._lane.answer_payload(body, headers, model)
         if reply.status >= 400:
             await _send(send, model_error(reply, call))

@@ -110,7 +110,7 @@ class RuntimeCall:
 
 def find_operation(path: str) -> tuple[str, Operation] | None:
     """Return the endpoint's name and the operation of a path, None where it is of no operation."""
-    endpoint, _, last = path.removeprefix(f"{contract.ENDPOINTS_PATH}/").partition("/")
+    endpoint, _, last = path.removeprefix(f"{contract.ENDPOINTS_PATH}/").rpartition("/")
     return (endpoint, Operation(last)) if last in set(Operation) else None
 
 

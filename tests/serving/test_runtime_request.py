@@ -60,7 +60,7 @@ def test_every_operation_has_the_path_that_botocore_calls(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/endpoints", "/endpoints/a", "/endpoints/a/b", "/endpoints/a/b/invocations"]
+    "path", ["/endpoints", "/endpoints/a", "/endpoints/a/b", "/endpoints/a/invocations/"]
 )
 def test_other_paths_are_of_no_operation(path: str) -> None:
     assert find_operation(path) is None
@@ -71,7 +71,12 @@ def test_names_of_endpoints_are_taken(name: str) -> None:
     assert read_call(name, Operation.INVOKE, []).endpoint == name
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a-", "a_b", "ä", "a" * 64])
+def test_a_name_may_hold_what_parts_paths_and_is_refused_as_a_name() -> None:
+    """An ARN is a usual mistake; botocore writes its / as %2F, which a server sees as /."""
+    assert find_operation("/endpoints/arn:x:endpoint/a/invocations") == ("arn:x:endpoint/a", Operation.INVOKE)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a_b", "ä", "a/b", "a" * 64])
 def test_names_that_aws_refuses_are_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="at 'endpointName' failed to satisfy constraint"):
         read_call(name, Operation.INVOKE, [])

@@ -12,6 +12,7 @@ from typing import Final
 
 from service.contract import INVOCATIONS_PATH
 from service.logs import timestamp
+from service.serving.invocation import VERSION_HEADER, Invocation
 from service.serving.signals.entry import Entry
 from service.settings import Settings, Switch
 
@@ -52,7 +53,7 @@ class AccessLog:
         self._takes_refusals = level <= logging.WARNING
         self._is_json = settings.logs_json
         self._embedded = embedded_metrics(settings.emf_namespace) if settings.emf_namespace else ""
-        self._version = version
+        self._has_many = settings.multi_model
         # What every JSON line has in common.
         self._constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(version)}'
 
@@ -80,6 +81,8 @@ class AccessLog:
             f"records={len(reply.places)} bytes_in={bytes_in} bytes_out={len(reply.body)} "
             f"ms={seconds * 1e3:.2f} request_id={reply.request_id.decode()}"
         )
+        if self._has_many:
+            line += f" model_version={_version_of(reply)}"
         if inference_id:
             line += f" inference_id={_text(inference_id)}"
         if is_refused:
@@ -91,8 +94,11 @@ class AccessLog:
     def _json_line(self, entry: Entry, stamp: str) -> str:
         reply, inference_id, content_type, bytes_in, seconds, trace_id, _ = entry
         is_refused = reply.status >= 400
+        constant = self._constant
+        if self._has_many:
+            constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(_version_of(reply))}'
         line = (
-            f'{{"time":"{stamp}",{_REFUSED_JSON if is_refused else _ANSWERED_JSON},{self._constant},'
+            f'{{"time":"{stamp}",{_REFUSED_JSON if is_refused else _ANSWERED_JSON},{constant},'
             f'"status":{reply.status},"records":{len(reply.places)},"duration_ms":{seconds * 1e3:.3f},'
             f'"bytes_in":{bytes_in},"bytes_out":{len(reply.body)},"request_id":"{reply.request_id.decode()}"'
         )
@@ -134,6 +140,10 @@ def _pieces(lines: Sequence[str]) -> Iterator[str]:
             piece = ""
         piece += line
     yield piece
+
+
+def _version_of(reply: Invocation) -> str:
+    return dict(reply.headers)[VERSION_HEADER].decode("latin-1")
 
 
 def _shown(value: bytes) -> str:

@@ -39,6 +39,8 @@ def render_metrics(source: Source) -> bytes:
     _add_invocations(text, totals)
     if source.model is not None:
         _add_model(text, source.model, totals)
+    else:
+        text.add("segserve_records_total", "counter", "Records scored.", [({}, int(totals[SEGMENTS].sum()))])
     _add_processes(text, source.board)
     return text.text()
 

@@ -21,6 +21,8 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+COUNTED: Final = "segserve.counted"
+"""Set in the scope of a request that is counted as an invocation, whatever its route."""
 METRICS_PATH: Final = "/metrics"
 LIVE_PATH: Final = "/live"
 
@@ -83,7 +85,7 @@ def count_requests(endpoint: Endpoint, meter: Meter) -> Endpoint:
 
         def count() -> None:
             nonlocal status
-            if status:  # else it is counted, or the client has gone
+            if status and COUNTED not in scope:  # else it is counted, or the client has gone
                 meter.count_request(route_of(scope["path"]), status, time.perf_counter() - started_s)
             status = 0
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import service
 from service.contract import EXECUTION_PARAMETERS_PATH, PING_PATH
 from service.errors import ConfigurationError
+from service.serving.invocation import VERSION_HEADER
 from service.serving.signals.layout import OTHER, route_of
 from service.serving.signals.routes import LIVE_PATH, METRICS_PATH, Endpoint, Receive, Scope, Send
 
@@ -126,7 +127,7 @@ def _described(scope: Scope) -> dict[str, Any]:
     reply = scope.get("segserve.reply")
     if reply is None:
         return {}
-    version = dict(reply.headers).get(b"x-segserve-model-version", b"").decode()
+    version = dict(reply.headers).get(VERSION_HEADER, b"").decode()
     return {
         "segserve.records": len(reply.places),
         "segserve.model_version": version,

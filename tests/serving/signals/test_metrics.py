@@ -24,6 +24,7 @@ from tests.serving.conftest import CSV, Starter
 Metrics = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 BODY = b"[[25, 1250.0], [70, 99999.5], [25, 1250.0]]"
+TARGET_A = {"X-Amzn-SageMaker-Target-Model": "a"}
 LARGE_N = 9_000
 LARGE = b"[" + b",".join([b"[25, 1250.0]"] * LARGE_N) + b"]"
 
@@ -255,3 +256,36 @@ def test_labels_are_escaped() -> None:
     (family,) = text_string_to_metric_families(text.text().decode())
 
     assert family.samples[0].labels == {"name": 'quo"te\\back\nslash'}
+
+
+def test_many_models_are_counted_together_and_their_management_apart(
+    start: Starter, store_path: Path, artifact: Artifact
+) -> None:
+    server = start(SAGEMAKER_MULTI_MODEL="true", SERVICE_MAX_MODELS="1")
+    url = str(next(store_path.glob("*/model.tar.gz")))
+    with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as client:
+        codes = [
+            client.post("/models", json={"model_name": name, "url": url}).status_code for name in ("a", "b")
+        ]
+        codes += [client.post(f"/models/{name}/invoke", content=BODY).status_code for name in ("a", "c", "a")]
+        codes += [client.post("/endpoints/e/invocations", content=BODY, headers=TARGET_A).status_code]
+        metrics = parse(client.get("/metrics").text)
+        model = client.get("/model")
+
+    assert codes == [200, 507, 200, 404, 200, 200]
+    requests = {
+        (dict(labels)["route"], dict(labels)["status"]): count
+        for (name, labels), count in metrics.items()
+        if name == "segserve_requests_total"
+    }
+    assert requests == {
+        ("/models", "200"): 1,
+        ("/models", "507"): 1,
+        ("/invocations", "200"): 3,
+        ("/invocations", "404"): 1,
+    }
+    assert value(metrics, "records_total") == 9
+    assert "GET /models lists them" in model.json()["error"]["message"]
+    lines = [line for line in server.log.read_text().splitlines() if "Invocation answered" in line]
+    assert len(lines) == 3
+    assert all(f"model_version={artifact.manifest.model_version}" in line for line in lines)
