@@ -272,6 +272,8 @@ class Handler(BaseHTTPRequestHandler):
         }
         if self.fault in {"text-parameters", "caught-parameters"}:
             document["MaxPayloadInMB"] = "6"
+        if self.fault == "empty-parameters":
+            document = {}
         if self.fault == "odd-strategy":
             document["BatchStrategy"] = "multi"
         self.say(200, json.dumps(document).encode(), JSON)
