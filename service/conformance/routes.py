@@ -23,6 +23,8 @@ def metrics_are_prometheus_text(server: Server) -> None:
     """C42."""
     answer = server.ask("GET", METRICS_PATH)
     expect(answer.status == OK, f"answered with {answer.status}")
+    if not answer.content_type:
+        server.need_content_type()
     expect(
         _is_text(answer), f"the content type is {answer.content_type!r}; accepted: text/plain; version=0.0.4"
     )

@@ -26,6 +26,13 @@ class Sample:
         """Return the content type without parameters, in lower case."""
         return self.content_type.partition(";")[0].strip().lower()
 
+    def is_document(self) -> bool:
+        """Tell whether the body is one JSON list or object, of which no beginning is valid."""
+        try:
+            return self.media_type == JSON and isinstance(json.loads(self.body), list | dict)
+        except ValueError:
+            return False
+
     def with_records(self, count: int) -> bytes | None:
         """Return a body with this many records, None where it cannot be told what a record is.
 

@@ -43,6 +43,11 @@ class Server:
         self._is_mute = False
         self._first: dict[Sample, Answer | NoAnswerError] = {}
 
+    @property
+    def exchange(self) -> tuple[str, str]:
+        """Return what was sent last and what came back, for `note` to show again."""
+        return self.sent, self.received
+
     def ask(
         self, method: str, path: str, body: Body = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
@@ -74,10 +79,13 @@ class Server:
         return self.ask("POST", INVOCATIONS_PATH, body, given)
 
     def first_answer(self, sample: Sample) -> Answer | NoAnswerError:
-        """Return what the server says to a sample as it is; asked once."""
+        """Return what the server says to a sample as it is; asked once, and not noted."""
         if sample not in self._first:
+            headers = {"Content-Type": sample.content_type}
             try:
-                self._first[sample] = self.invoke(sample.body, sample.content_type)
+                self._first[sample] = ask(
+                    self.address, "POST", INVOCATIONS_PATH, sample.body, headers, timeout_s=self.timeout_s
+                )
             except NoAnswerError as exc:
                 self._first[sample] = exc
         return self._first[sample]
@@ -88,10 +96,7 @@ class Server:
         Raises:
             NotApplicable: There are none.
         """
-        pairs = [(sample, self.first_answer(sample)) for sample in self.samples]
-        good = [
-            (sample, answer) for sample, answer in pairs if isinstance(answer, Answer) and answer.status == OK
-        ]
+        good = self._answered()
         if not good:
             raise NotApplicable("no request is answered with 200 (C21)")
         return good
@@ -115,6 +120,11 @@ class Server:
         if answer.status != OK:
             raise NotApplicable("GET /ping is not answered with 200 (C13)")
 
+    def need_content_type(self) -> None:
+        """End a check of a content type that is missing, where it is missing from invocations too."""
+        if any(not answer.content_type for _, answer in self._answered()[:1]):
+            raise NotApplicable("answers do not say their content type (C71)")
+
     def grown(self, count: int = GROWN_RECORDS) -> tuple[Sample, bytes] | None:
         """Return a sample and a body with this many of its records, None where none can be made longer."""
         for sample, _ in self.accepted():
@@ -124,5 +134,11 @@ class Server:
         return None
 
     def note(self, sent: str, received: str) -> None:
-        """Remember an exchange that was not made by `ask`."""
+        """Show this exchange instead of the last one."""
         self.sent, self.received = sent, received
+
+    def _answered(self) -> list[tuple[Sample, Answer]]:
+        pairs = [(sample, self.first_answer(sample)) for sample in self.samples]
+        return [
+            (sample, answer) for sample, answer in pairs if isinstance(answer, Answer) and answer.status == OK
+        ]

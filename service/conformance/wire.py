@@ -73,13 +73,13 @@ class Address:
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Read `http://host[:port][/path]`.
+        """Read `http://host[:port][/path]`, also without `http://`.
 
         Raises:
             ConfigurationError: It is no such URL.
         """
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(url if "//" in url else f"http://{url}")
             port = parts.port
         except ValueError:
             parts, port = urlsplit(""), None

@@ -76,7 +76,7 @@ def test_every_clause_is_listed_with_what_it_needs() -> None:
     [
         ((), "needs the URL of a running server, or --image IMAGE"),
         (("http://localhost:1", "--image", "a"), "not both"),
-        (("localhost",), "http://host:port"),
+        (("ftp://localhost",), "http://host:port"),
         (("http://localhost:1", "--only", "C999"), "C999"),
         (("http://localhost:1", "--request", "none.json:application/json"), "none.json cannot be read"),
         (("http://localhost:1", "--model-dir", "."), "need --image"),

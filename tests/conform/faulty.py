@@ -70,13 +70,15 @@ class Handler(BaseHTTPRequestHandler):
                 self.invocations(body)
             elif path.path == "/metrics":
                 text = "requests 1 2 3\n" if self.fault == "bad-metrics" else METRICS
-                self.say(200, text.encode(), "text/plain; version=0.0.4")
-            elif path.path == "/execution-parameters":
+                kind = "" if self.fault == "untyped-metrics" else "text/plain; version=0.0.4"
+                self.say(200, text.encode(), kind)
+            elif path.path == "/execution-parameters" and self.fault != "catches-parameters":
                 self.execution_parameters()
             elif path.path.startswith("/models"):
                 self.models(method, path, body)
             else:
-                self.say(200 if self.fault == "catch-all" else 404, b"{}", JSON)
+                is_caught = self.fault in {"catch-all", "catches-parameters", "caught-parameters"}
+                self.say(200 if is_caught else 404, b"{}", JSON)
         except RefusalError as exc:
             self.say(exc.status, json.dumps({"error": exc.text}).encode(), JSON)
 
@@ -141,6 +143,10 @@ class Handler(BaseHTTPRequestHandler):
         sums = self.sums(body, kind)
         if self.fault == "loses-records" and len(sums) > 100:
             sums = sums[1:]
+        if self.fault == "doubles-one" and len(sums) == 1:
+            sums = sums * 2
+        if self.fault == "headers-count" and "x-conformance-1" in headers:
+            sums = [value + 1 for value in sums]
         self.count_call()
         self.say(200, self.written(sums, accept), self.said_type(accept), self.attributes(headers))
 
@@ -191,17 +197,21 @@ class Handler(BaseHTTPRequestHandler):
                 raise ValueError("ragged")  # noqa: TRY301  # answered below
             return [math.fsum(row) for row in rows]
         except (ValueError, TypeError, AttributeError) as exc:
-            if self.fault == "trace" and b"not-a-value" not in body:
-                raise RefusalError(
-                    500, 'Traceback (most recent call last):\n  File "app.py", line 1'
-                ) from exc
-            if self.fault == "long-errors":
-                raise RefusalError(400, "x" * 5000) from exc
-            if self.fault == "mistakes-are-500" and b"not-a-value" not in body:
-                raise RefusalError(500, "oops") from exc
-            if self.fault == "bad-row-500" and b"not-a-value" in body:
-                raise RefusalError(500, "oops") from exc
-            raise RefusalError(400, "no numbers") from exc
+            raise self.refusal(body) from exc
+
+    def refusal(self, body: bytes) -> RefusalError:
+        """Return the answer to what cannot be read; the bad record of C56 is a case of its own."""
+        match self.fault, b"not-a-value" in body:
+            case "trace", False:
+                return RefusalError(500, 'Traceback (most recent call last):\n  File "app.py", line 1')
+            case "long-errors", _:
+                return RefusalError(400, "x" * 5000)
+            case ("mistakes-are-500", False) | ("bad-row-500", True):
+                return RefusalError(500, "oops")
+            case ("errors-are-200", False) | ("bad-row-200" | "uncounted", True):
+                return RefusalError(200)
+            case _:
+                return RefusalError(400, "no numbers")
 
     def document(self, body: bytes) -> Any:
         try:
@@ -212,12 +222,16 @@ class Handler(BaseHTTPRequestHandler):
             return [json.loads(line) for line in body.splitlines() if line.strip()]
 
     def written(self, sums: list[float], accept: str) -> bytes:
+        if self.fault == "uncounted":
+            return json.dumps({"total": sum(sums)}).encode()
         if accept == JSON:
             return json.dumps(sums).encode()
         text = "".join(f"{value}\n" for value in sums)
         return (text.rstrip("\n") if self.fault == "no-last-newline" else text).encode()
 
     def said_type(self, accept: str) -> str:
+        if self.fault == "uncounted":
+            return JSON
         if self.fault == "charset" and accept == CSV:
             return "text/csv; charset=utf-8"
         if self.fault == "two-types" and accept == JSON and Handler.calls % 2:
@@ -256,8 +270,10 @@ class Handler(BaseHTTPRequestHandler):
             "BatchStrategy": "MULTI_RECORD",
             "MaxPayloadInMB": 6,
         }
-        if self.fault == "text-parameters":
+        if self.fault in {"text-parameters", "caught-parameters"}:
             document["MaxPayloadInMB"] = "6"
+        if self.fault == "empty-parameters":
+            document = {}
         if self.fault == "odd-strategy":
             document["BatchStrategy"] = "multi"
         self.say(200, json.dumps(document).encode(), JSON)
@@ -296,7 +312,7 @@ class Handler(BaseHTTPRequestHandler):
         self, status: int, body: bytes, content_type: str = "", headers: dict[str, str] | None = None
     ) -> None:
         self.send_response(status)
-        if content_type:
+        if content_type and self.fault != "no-types":
             self.send_header("Content-Type", content_type)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
