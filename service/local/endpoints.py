@@ -146,8 +146,9 @@ class Endpoints:
     async def _create(self, endpoint: Resource) -> None:
         fleet = Fleet(endpoint.name, endpoint.plan["variants"], self._around)
         try:
+            check_instances(variant.count for variant in fleet.variants.values())  # a record may be older
             await fleet.start()
-        except LaunchError as exc:
+        except (ApiError, LaunchError) as exc:
             self._resources.touch(endpoint, EndpointStatus=FAILED, FailureReason=str(exc))
             return
         self._traffic.lead(endpoint.arn, fleet)
