@@ -94,6 +94,13 @@ class RemoteStore:
         except AwsError as exc:
             if exc.code in _ALREADY_THERE:
                 return False
+            if exc.code == "NoSuchBucket":
+                bucket, region = self.location.bucket, self.session.region
+                raise AwsError(
+                    f"{exc}: make it, e.g. with 'aws s3 mb s3://{bucket} --region {region}'",
+                    code=exc.code,
+                    is_missing=True,
+                ) from None
             raise
         return True
 

@@ -67,6 +67,7 @@ class Deployer:
         self._say = say
         self._timeout_s = timeout_s
         self._undo = _Undo(session, say)
+        self._kept: list[str] = []
 
     def plan(self, unit: Unit, *, deployment: Mapping[str, Any] | None = None) -> list[ApiCall]:
         """Return the calls that bring a unit into service, as things are now."""
@@ -84,6 +85,10 @@ class Deployer:
     def add_undo(self, what: str, step: Callable[[], object]) -> None:
         """Take a step back too if the deployment fails: one that was done before it."""
         self._undo.add(what, step)
+
+    def add_kept(self, what: str) -> None:
+        """Name what a step before the deployment made, and what stays even if the deployment fails."""
+        self._kept.append(what)
 
     def deploy(self, unit: Unit, *, check: Check, deployment: Mapping[str, Any] | None = None) -> Outcome:
         """Create or update the endpoint, wait for it and check its answers; take all back on failure.
@@ -219,6 +224,8 @@ class Deployer:
 
     def _taken_back(self, error: ServiceError) -> AwsError:
         left = self._undo.run()
+        if not left and self._kept:
+            return AwsError(f"{error}\nEverything is as it was before, but for {', '.join(self._kept)}.")
         if not left:
             return AwsError(f"{error}\nEverything is as it was before.")
         return AwsError(

@@ -1,8 +1,11 @@
 """Look at one endpoint and wait for it, with what its container said when it fails."""
 
+import re
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from service.aws.names import ENDPOINT_TAG, HISTORY_TAG, MANAGED_BY, MANAGED_BY_TAG, tag_dict, tag_list
@@ -17,6 +20,8 @@ Say = Callable[[str], None]
 BUSY: Final = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 _BROKEN: Final = frozenset({"Failed", "OutOfService", "UpdateRollbackFailed"})
 _LOG_LINES: Final = 15
+_LOG_PATH: Final = re.compile(r"check the logs for this endpoint: (?P<path>/.+\.log)$")
+"""How `segserve local` names the log of a container that did not come up."""
 _LOG_STREAMS: Final = 2
 _LOOKS: Final = 2
 """How often an endpoint must be seen back at its old configuration before that is believed."""
@@ -36,10 +41,10 @@ _HINTS: Final = (
 class EndpointFailedError(AwsError):
     """Raised when an endpoint, or an update of it, fails; holds the end of the container's log."""
 
-    def __init__(self, message: str, *, log: list[str]) -> None:
-        """Keep the last lines that the container logged."""
+    def __init__(self, message: str, *, log: list[str], no_log: str) -> None:
+        """Keep the last lines that the container logged; `no_log` is said where there are none."""
         tail = "".join(f"\n  | {line}" for line in log)
-        super().__init__(f"{message}{f'{chr(10)}The end of its log:{tail}' if log else ''}")
+        super().__init__(f"{message}\n{f'The end of its log:{tail}' if log else no_log}")
         self.log = log
 
 
@@ -146,9 +151,11 @@ class Endpoint:
             if status == "InService":
                 looks += 1
                 if looks >= _LOOKS or described.get("FailureReason"):
-                    raise self._failed(described, f"SageMaker went back to {described['EndpointConfigName']}")
+                    raise self._failed(
+                        described, f"failed: SageMaker went back to {described['EndpointConfigName']}"
+                    )
             elif status in _BROKEN:
-                raise self._failed(described, f"is {status}")
+                raise self._failed(described, "failed" if status == "Failed" else f"is {status}")
             if elapsed_s > timeout_s:
                 raise AwsError(
                     f"the endpoint {self.name} is still {status} after {timeout_s:.0f} s; 'segserve status "
@@ -178,8 +185,15 @@ class Endpoint:
                 )
             time.sleep(self.session.poll_s)
 
-    def log_tail(self, lines: int = _LOG_LINES) -> list[str]:
-        """Return the last lines that its containers logged; none where logs may not be read."""
+    def log_tail(self, lines: int = _LOG_LINES, *, reason: str | None = None) -> list[str]:
+        """Return the last lines that its containers logged; none where logs may not be read.
+
+        Args:
+            lines: At most so many.
+            reason: Its FailureReason; that of a SageMaker on this machine names the log, a file.
+        """
+        if reason and self.session.is_local("sagemaker") and (found := _LOG_PATH.search(reason)):
+            return _file_tail(Path(found["path"]), lines)
         if not self.session.has("logs"):
             return []
         group = f"/aws/sagemaker/Endpoints/{self.name}"
@@ -209,14 +223,33 @@ class Endpoint:
         return [str(event["message"]).rstrip() for event in events[-lines:]]
 
     def _failed(self, described: dict[str, Any], what: str) -> EndpointFailedError:
-        reason = " ".join(str(described.get("FailureReason") or "SageMaker gives no reason").split()).rstrip(
-            "."
-        )
+        given = described.get("FailureReason")
+        reason = " ".join(str(given or "SageMaker gives no reason").split()).rstrip(".")
         hint = next((hint for words, hint in _HINTS if words in reason.lower()), None)
-        advice = f" ({hint})" if hint else ""
+        # A container that ended by itself has said why in its log.
+        advice = f" ({hint})" if hint and "exit code" not in reason else ""
         return EndpointFailedError(
-            f"the endpoint {self.name} failed: {what}: {reason}{advice}", log=self.log_tail()
+            f"the endpoint {self.name} {what}: {reason}{advice}",
+            log=self.log_tail(reason=given),
+            no_log=no_log(self.session),
         )
+
+
+def no_log(session: Session) -> str:
+    """Return what is said in place of a log."""
+    if session.is_local("sagemaker"):
+        return (
+            "There is no log to be had here: 'segserve local' keeps its own under logs/ of its --state folder"
+        )
+    return "There is no log to be had: the container logged nothing, or CloudWatch may not be read"
+
+
+def _file_tail(path: Path, lines: int) -> list[str]:
+    try:
+        with path.open(errors="replace") as log:
+            return [line.rstrip() for line in deque(log, maxlen=lines)]
+    except OSError:
+        return []
 
 
 def is_ours(tags: dict[str, str]) -> bool:

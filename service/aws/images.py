@@ -147,7 +147,12 @@ def _unpack(archive: Path, folder: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
     except (tarfile.TarError, OSError, EOFError) as exc:
-        raise ConfigurationError(f"{archive} is not an archive of an image: {exc}") from None
+        # tarfile lists one line for each compression that it has tried.
+        reason = "it is no tar archive" if "\n" in str(exc) else exc
+        raise ConfigurationError(
+            f"{archive} is not an archive of an image ({reason}): give what 'docker save' or 'docker buildx "
+            "build --output type=oci,dest=image.tar' writes"
+        ) from None
 
 
 def _read(folder: Path, scratch: Path) -> Image:

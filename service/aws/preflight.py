@@ -53,6 +53,12 @@ def pinned_image(session: Session, image: str) -> str:
     except AwsError as exc:
         if exc.code in {"AccessDeniedException", "AccessDenied"}:
             return image  # the caller may deploy without being allowed to look
+        if exc.is_missing:
+            raise AwsError(
+                f"{exc}: 'segserve push IMAGE' puts an image there and prints its URI",
+                code=exc.code,
+                is_missing=True,
+            ) from None
         raise
     media_type = details.get("imageManifestMediaType", DOCKER_MANIFEST)
     if media_type != DOCKER_MANIFEST:

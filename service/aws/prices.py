@@ -115,9 +115,7 @@ def _hosting(
             words.append(f"serverless {variant['ServerlessConfig']['MemorySizeInMB']} MB")
             continue
         kind = variant.get("InstanceType", "unknown")
-        count = running.get(variant["VariantName"], {}).get(
-            "CurrentInstanceCount", variant.get("InitialInstanceCount", 1)
-        )
+        count = _count(running.get(variant["VariantName"], {}), variant, status=described["EndpointStatus"])
         words.append(f"{count} x {kind}")
         price = table.hourly(session.region, kind)
         if price is None:
@@ -130,6 +128,14 @@ def _hosting(
     if all("ServerlessConfig" in variant for variant in config["ProductionVariants"]):
         return hosting, 0.0, "serverless bills each invocation, and nothing while idle"
     return hosting, total, ""
+
+
+def _count(running: Mapping[str, Any], configured: Mapping[str, Any], *, status: str) -> int:
+    """Return how many instances a variant has; while they are being created, how many it will have."""
+    initial = configured.get("InitialInstanceCount", 1)
+    if status == "Creating":
+        return int(running.get("DesiredInstanceCount", initial))
+    return int(running.get("CurrentInstanceCount", initial))
 
 
 def as_document(cost: Cost, *, now: datetime) -> dict[str, Any]:

@@ -55,6 +55,8 @@ _LIMIT: Final = re.compile(
     r"limit '(?P<name>[^']+)' is (?P<limit>\d+).*?utilization of (?P<used>\d+)", re.IGNORECASE | re.DOTALL
 )
 _MAX_MESSAGE: Final = 400
+_HERE: Final = "segserve local"
+"""Names itself in its refusals; it has no account whose quota could be raised."""
 
 
 def code_of(exc: ClientError) -> str:
@@ -137,6 +139,8 @@ def _explain(exc: ClientError, *, action: str, region: str) -> AwsError | Config
             f"these credentials may not call {action} ({said}): "
             "ask for that permission; docs/ship.md has a policy with all of them"
         )
+    elif code in _QUOTA and _HERE in said:
+        message = f"{action}: {said}"
     elif code in _QUOTA:
         message = _quota(said, region=region)
     elif code in _BUSY:

@@ -71,8 +71,7 @@ class Registry:
             self._push_manifest(repository, tag, image)
         except urllib3.exceptions.HTTPError as exc:
             raise AwsError(
-                f"the registry {self._host} cannot be reached: {type(exc).__name__}; check the network and "
-                "try again"
+                f"the registry {self._host} cannot be reached: {_why(exc)}; check the network and try again"
             ) from None
         finally:
             self._http.clear()
@@ -134,6 +133,24 @@ class Registry:
         if answer.status not in accepted:
             raise AwsError(_refusal(answer, self._host, method, path), code=str(answer.status))
         return answer
+
+
+def _why(error: urllib3.exceptions.HTTPError) -> str:
+    """Return in words what kept the connection from being made, beneath the attempts to make it."""
+    reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+    match reason:
+        case urllib3.exceptions.NameResolutionError():
+            return "its name cannot be resolved"
+        case urllib3.exceptions.ProxyError():
+            return "the proxy does not let it through"
+        case urllib3.exceptions.SSLError():
+            return "its certificate is not trusted (AWS_CA_BUNDLE names other authorities)"
+        case urllib3.exceptions.NewConnectionError():
+            return "nobody answers there"
+        case urllib3.exceptions.TimeoutError():
+            return "it does not answer in time"
+        case _:
+            return f"the connection broke ({type(reason).__name__})"
 
 
 def _refusal(answer: urllib3.BaseHTTPResponse, host: str, method: str, path: str) -> str:

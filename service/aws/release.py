@@ -123,7 +123,12 @@ class Release:
         if store is None:
             return
         if store.make_bucket():
-            say(f"         bucket {store.location.bucket}")
+            bucket = store.location.bucket
+            say(f"         bucket {bucket}")
+            # Not deleted: AWS takes hours until the name of a bucket that is gone can be used again.
+            deployer.add_kept(
+                f"the bucket {bucket}: it is empty, costs nothing, and serves the next deployment"
+            )
         store.check_region()
         if store.add(self.source.version, self.source.archive):
             say(f"         model {store.location.url(self.source.version, ARCHIVE)}")

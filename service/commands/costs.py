@@ -64,7 +64,7 @@ def costs(
             cost.hosting,
             _money(cost.hourly, table),
             _money(cost.so_far(now=now), table),
-            cost.expires or "deleted",
+            cost.expires or "no end",
             cost.note,
         )
     console().print(rows)

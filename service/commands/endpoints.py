@@ -37,14 +37,17 @@ def status(
     """Show what an endpoint serves, on what, since when and until when."""
     session = open_session("status", region=region, profile=profile)
     from service.aws import inventory
-    from service.aws.endpoint import Endpoint
+    from service.aws.endpoint import Endpoint, no_log
     from service.aws.summary import summarize
     from service.commands.output import print_json
 
     names = [endpoint] if endpoint else [thing.name for thing in inventory.endpoints(session)]
     rows = [summarize(session, name) for name in names]
     if logs:
-        rows = [{**row, "log": Endpoint(session, row["endpoint"]).log_tail(40)} for row in rows]
+        rows = [
+            {**row, "log": Endpoint(session, row["endpoint"]).log_tail(40, reason=row["reason"])}
+            for row in rows
+        ]
     if as_json:
         print_json(rows[0] if endpoint else rows)
         return
@@ -57,6 +60,8 @@ def status(
                 typer.echo(f"  {name:<10} {value}")
         for line in row.get("log", ()):
             typer.echo(f"  | {line}")
+        if row.get("log") == []:
+            typer.echo(f"  {no_log(session)}")
 
 
 def invoke(
@@ -189,7 +194,7 @@ def delete(
         print_json({"deleted": removed, "no_longer_bills": bills})
         return
     if not removed:
-        typer.echo("Nothing to delete: none of it is there")
+        typer.echo(f"Nothing to delete in {session.region}: none of it is there")
         return
     typer.echo(f"Deleted {len(removed)} things; nothing of them is left")
     for line in bills:

@@ -31,10 +31,14 @@ def push(
 ) -> None:
     """Push an image to ECR in the form that SageMaker takes, and print its URI by digest."""
     session = open_session("push", region=region, profile=profile)
+    import logging
+
     from service.aws import images
     from service.aws import repository as ecr
     from service.commands.output import print_json
 
+    # It warns of each attempt; what came of them all is said in one sentence.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     with images.opened(image) as opened:
         pushed = ecr.push(session, opened, repository=repository, tag=tag, registry_url=registry_url, say=say)
     if as_json:

@@ -7,6 +7,7 @@ from service.local.caller import Caller
 from service.local.faults import ApiError, not_emulated
 from service.local.model_data import check_model_data, find_container
 from service.local.pages import list_page
+from service.local.plans import check_instances
 from service.local.resources import Kind, Resource, Resources
 from service.local.storage import Storage
 
@@ -44,6 +45,9 @@ class Catalogue:
                 raise ApiError(
                     f"the variant {variant['VariantName']} needs an InstanceType or a ServerlessConfig"
                 )
+        check_instances(
+            int(variant.get("InitialInstanceCount") or 1) for variant in request["ProductionVariants"]
+        )
         resource = self._resources.create(Kind.ENDPOINT_CONFIG, region=caller.region, document=request)
         return resource.document
 

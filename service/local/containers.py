@@ -20,6 +20,9 @@ from service.local.reaper import LABEL
 _TIMEOUT_S: Final = 120
 """Of a request to the engine, but for those that wait for a container to end."""
 
+_STARTS_AT_ONCE: Final = 4
+"""A start that waits for its turn can be cancelled; one that a thread has taken up cannot."""
+
 
 class ContainerInstance:
     """Be a container; it is removed when it is stopped."""
@@ -81,6 +84,7 @@ class DockerRuntime:
             ConfigurationError: No engine answers.
         """
         self._owner = owner
+        self._turn = asyncio.Semaphore(_STARTS_AT_ONCE)
         try:
             self._client = DockerClient.from_env(timeout=_TIMEOUT_S)
             self._client.ping()
@@ -94,13 +98,14 @@ class DockerRuntime:
 
     async def start(self, launch: Launch) -> Instance:
         """Start a container, from an image that the engine has or can pull."""
-        starting = asyncio.ensure_future(asyncio.to_thread(self._run, launch))
-        try:
-            container = await asyncio.shield(starting)
-        except asyncio.CancelledError:  # the thread cannot be stopped: take away what it makes
-            with contextlib.suppress(LaunchError, DockerException):
-                (await starting).remove(force=True, v=True)
-            raise
+        async with self._turn:
+            starting = asyncio.ensure_future(asyncio.to_thread(self._run, launch))
+            try:
+                container = await asyncio.shield(starting)
+            except asyncio.CancelledError:  # the thread cannot be stopped: take away what it makes
+                with contextlib.suppress(LaunchError, DockerException):
+                    (await starting).remove(force=True, v=True)
+                raise
         url = "" if launch.role is Role.TRAIN else await asyncio.to_thread(_find_url, container)
         return ContainerInstance(container, url=url, log_path=launch.log_path)
 

@@ -1,5 +1,6 @@
 """Put the local SageMaker together: what answers which operation, what begins and what ends with it."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -85,10 +86,13 @@ class ControlPlane:
 
     async def close(self) -> None:
         """Stop everything; the records remain."""
-        await self.runtime_api.close()
-        await self._training.jobs.close()
-        await self._transform.jobs.close()
-        await self._endpoints.close()
+        # All at once: what one waits for must not give another's pending starts time to go on.
+        await asyncio.gather(
+            self.runtime_api.close(),
+            self._training.jobs.close(),
+            self._transform.jobs.close(),
+            self._endpoints.close(),
+        )
         await self._runtime.close()
         await self._client.aclose()
 

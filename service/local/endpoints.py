@@ -8,7 +8,7 @@ from typing import Any, Final
 from service.local.caller import Caller
 from service.local.faults import ApiError, LaunchError
 from service.local.fleets import Fleet, Surroundings
-from service.local.plans import Plan, describe_variants, make_plan, retain
+from service.local.plans import Plan, check_instances, describe_variants, make_plan, retain
 from service.local.resources import Kind, Resource, Resources
 from service.local.traffic import Traffic
 from service.local.updates import check_deployment, shift
@@ -65,6 +65,7 @@ class Endpoints:
         check_deployment(request.get("DeploymentConfig"))
         configuration = self._configuration(caller, request["EndpointConfigName"])
         plan = make_plan(configuration, self._resources)
+        check_instances(entry["count"] for entry in plan)
         endpoint = self._resources.create(Kind.ENDPOINT, region=caller.region, document=request)
         endpoint.document["LastDeploymentConfig"] = endpoint.document.pop("DeploymentConfig", None)
         endpoint.plan = {"variants": plan}
@@ -97,6 +98,7 @@ class Endpoints:
                 for entry in request.get("ExcludeRetainedVariantProperties") or []
             }
             retain(plan, endpoint.plan["variants"], excluded=excluded)
+        check_instances(entry["count"] for entry in plan)
         deployment = request.get("DeploymentConfig")
         if deployment is None and request.get("RetainDeploymentConfig"):
             deployment = endpoint.document.get("LastDeploymentConfig")
@@ -119,6 +121,13 @@ class Endpoints:
                 raise ApiError(
                     f'Could not find variant "{change["VariantName"]}" of endpoint "{endpoint.arn}".'
                 )
+        counts = {name: entry["count"] for name, entry in by_name.items()}
+        counts |= {
+            change["VariantName"]: int(change["DesiredInstanceCount"])
+            for change in request["DesiredWeightsAndCapacities"]
+            if "DesiredInstanceCount" in change
+        }
+        check_instances(counts.values())
         for change in request["DesiredWeightsAndCapacities"]:
             entry = by_name[change["VariantName"]]
             entry["weight"] = float(change.get("DesiredWeight", entry["weight"]))
@@ -137,8 +146,9 @@ class Endpoints:
     async def _create(self, endpoint: Resource) -> None:
         fleet = Fleet(endpoint.name, endpoint.plan["variants"], self._around)
         try:
+            check_instances(variant.count for variant in fleet.variants.values())  # a record may be older
             await fleet.start()
-        except LaunchError as exc:
+        except (ApiError, LaunchError) as exc:
             self._resources.touch(endpoint, EndpointStatus=FAILED, FailureReason=str(exc))
             return
         self._traffic.lead(endpoint.arn, fleet)

@@ -32,9 +32,9 @@ class StorageError(ServiceError):
     """Raised when an object cannot be read or written."""
 
 
-def not_emulated(what: str, where: str) -> ApiError:
+def not_emulated(what: str, where: str, *, code: str = "ValidationException") -> ApiError:
     """Return the refusal of something that AWS has and this service has not."""
     return ApiError(
         f"{what} of {where} is not emulated by segserve local: leave it out, or use Amazon SageMaker",
-        code="ValidationException",
+        code=code,
     )

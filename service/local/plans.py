@@ -3,12 +3,16 @@
 A plan is kept with the endpoint: configuration and models may be deleted while it is in service.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from service.local.faults import ApiError
 from service.local.fleets import SERVERLESS_START_TIMEOUT_S, START_TIMEOUT_S
 from service.local.model_data import find_container
 from service.local.resources import Kind, Resource, Resources
+
+MAX_INSTANCES: Final = 8
+"""Of all variants of an endpoint together: each is a container with a server and workers on this machine."""
 
 Plan = list[dict[str, Any]]
 
@@ -33,6 +37,21 @@ def retain(plan: Plan, previous: Plan, *, excluded: set[str]) -> None:
         for wanted, key in _RETAINABLE.items():
             if entry["name"] in before and wanted not in excluded:
                 entry[key] = before[entry["name"]][key]
+
+
+def check_instances(counts: Iterable[int]) -> None:
+    """Refuse more instances of one endpoint than this machine bears.
+
+    Raises:
+        ApiError: Named as AWS names the end of an account's quota.
+    """
+    total = sum(counts)
+    if total > MAX_INSTANCES:
+        raise ApiError(
+            f"segserve local starts at most {MAX_INSTANCES} instances of an endpoint, since all of them run "
+            f"on this machine, and {total} were asked for: ask for fewer",
+            code="ResourceLimitExceeded",
+        )
 
 
 def describe_variants(plan: Plan, *, is_running: bool) -> list[dict[str, Any]]:

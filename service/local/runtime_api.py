@@ -15,9 +15,11 @@ from starlette.responses import Response, StreamingResponse
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, INFERENCE_ID_HEADER, INVOCATION_TIMEOUT_S
 from service.local.caller import read_caller
 from service.local.event_stream import CONTENT_TYPE, payload_part
-from service.local.faults import ApiError, LaunchError, StorageError
+from service.local.faults import ApiError, LaunchError, StorageError, not_emulated
 from service.local.invocations import Answer, invoke, read_body
+from service.local.operations import RUNTIME
 from service.local.resources import ACCOUNT, Kind, Resource, Resources
+from service.local.shapes import refused_headers
 from service.local.storage import Storage, join
 from service.local.traffic import Route, Traffic
 
@@ -50,17 +52,18 @@ class RuntimeApi:
         self._client = client
         self._default_region = default_region
         self._timeout_s = timeout_s
+        self._refused = {operation.name: refused_headers(operation) for operation in RUNTIME}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def invoke(self, request: Request) -> Response:
         """Answer InvokeEndpoint."""
-        answer = await self._ask(request)
+        answer = await self._ask(request, operation="InvokeEndpoint")
         return Response(answer.body, headers=answer.headers)
 
     async def invoke_streamed(self, request: Request) -> Response:
         """Answer InvokeEndpointWithResponseStream; the parts come once the container has answered (C113)."""
         accept = request.headers.get(f"{_PREFIX}Accept")
-        answer = await self._ask(request, accept=accept)
+        answer = await self._ask(request, operation="InvokeEndpointWithResponseStream", accept=accept)
         headers = {f"{_PREFIX}Content-Type": answer.headers["Content-Type"]}
         headers |= {name: value for name, value in answer.headers.items() if name != "Content-Type"}
         return StreamingResponse(_parts(answer.body), media_type=CONTENT_TYPE, headers=headers)
@@ -68,6 +71,7 @@ class RuntimeApi:
     async def invoke_async(self, request: Request) -> Response:
         """Answer InvokeEndpointAsync: take the task on, and write the answer where the endpoint says."""
         endpoint, _ = self._find(request)
+        self._check_headers(request, operation="InvokeEndpointAsync")
         configuration = (endpoint.document.get("AsyncInferenceConfig") or {}).get("OutputConfig")
         if not configuration or not configuration.get("S3OutputPath"):
             raise _invalid(f"Endpoint {endpoint.name} has no AsyncInferenceConfig with an S3OutputPath.")
@@ -94,10 +98,11 @@ class RuntimeApi:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _ask(self, request: Request, *, accept: str | None = None) -> Answer:
+    async def _ask(self, request: Request, *, operation: str, accept: str | None = None) -> Answer:
         # The body first: an endpoint may be updated while it comes.
         body = await read_body(request.stream())
         _, route = self._find(request)
+        self._check_headers(request, operation=operation)
         headers = httpx.Headers(request.headers.raw)
         if accept is not None:
             headers["Accept"] = accept
@@ -143,6 +148,12 @@ class RuntimeApi:
                 await asyncio.to_thread(self._storage.store, path, target)
             except (StorageError, OSError) as exc:
                 _logger.warning("An asynchronous answer is lost target=%s error=%s", target, exc)
+
+    def _check_headers(self, request: Request, *, operation: str) -> None:
+        """Refuse what would have another model, container or component answer, or answer elsewhere."""
+        for header, member in self._refused[operation].items():
+            if header in request.headers:
+                raise not_emulated(member, operation, code="ValidationError")
 
     def _find(self, request: Request) -> tuple[Resource, Route]:
         caller = read_caller(request.headers, default_region=self._default_region)

@@ -70,6 +70,16 @@ def check_request(operation: Operation, document: Any) -> None:
             raise not_emulated(member, operation.name)
 
 
+def refused_headers(operation: Operation) -> dict[str, str]:
+    """Return the headers by which a runtime request asks for what is not emulated, with their members."""
+    shape = Session().get_service_model("sagemaker-runtime").operation_model(operation.name).input_shape
+    return {
+        member.serialization["name"]: name
+        for name, member in shape.members.items()
+        if member.serialization.get("location") == "header" and name not in operation.honoured
+    }
+
+
 def shape_answer(operation: Operation, document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members of an answer that the operation's output has.
 

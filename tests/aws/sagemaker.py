@@ -55,6 +55,11 @@ class SageMaker:
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refusals: dict[str, RefusalError] = {}
         self.lock = threading.RLock()
+        self.failure = (
+            "The primary container for production variant AllTraffic did not pass the ping health check. "
+            "Please check CloudWatch logs for this endpoint."
+        )
+        """FailureReason of an image whose name holds `broken`."""
         self.wrong_answer: bytes | None = None
         self.deaf: frozenset[str] = frozenset()
         """Operations that say yes and do nothing."""
@@ -332,10 +337,7 @@ class SageMaker:
 
     def _fetch(self, container: dict[str, Any]) -> dict[str, ServedModel]:
         if "broken" in container["Image"]:
-            raise OSError(
-                "The primary container for production variant AllTraffic did not pass the ping health check. "
-                "Please check CloudWatch logs for this endpoint."
-            )
+            raise OSError(self.failure)
         url = urlsplit(container["ModelDataUrl"])
         if url.scheme == "file":
             return {"": _served(Path(unquote(url.path)))}

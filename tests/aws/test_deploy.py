@@ -112,13 +112,42 @@ def test_a_container_that_does_not_start_leaves_nothing_behind(
     result = segserve("deploy", "--name", "shop", "--image", uri, "--role", role)
 
     assert result.returncode == 1
+    assert "Error: the endpoint shop failed: The primary container for production variant" in result.stderr
     assert "did not pass the ping health check" in result.stderr
     assert "try it here: docker run" in result.stderr
     assert "  | Error: model.json is not JSON" in result.stderr
-    assert result.stderr.endswith("Everything is as it was before.\n")
+    assert result.stderr.endswith(
+        f"Everything is as it was before, but for the bucket {BUCKET}: it is empty, costs nothing, and "
+        "serves the next deployment.\n"
+    )
     assert "Traceback" not in result.stderr
     assert aws.names() == {}
     assert objects() == []
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_log_that_a_sagemaker_on_this_machine_names_is_shown(
+    aws: SageMaker, segserve: Segserve, role: str, tmp_path: Path, *, is_there: bool
+) -> None:
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    log = tmp_path / "a folder" / "x.log"
+    if is_there:
+        log.parent.mkdir()
+        log.write_text("".join(f"line {number}\n" for number in range(50)))
+    aws.failure = (
+        "The primary container for production variant AllTraffic did not pass the ping health check (it "
+        f"ended with exit code 3). Please check the logs for this endpoint: {log}"
+    )
+    result = segserve("deploy", "--name", "shop", "--image", "broken", "--role", role)
+
+    assert result.returncode == 1
+    assert "docker run" not in result.stderr
+    assert result.stderr.endswith("\nEverything is as it was before.\n")
+    if is_there:
+        tail = "".join(f"\n  | line {number}" for number in range(35, 50))
+        assert f"\nThe end of its log:{tail}\n" in result.stderr
+    else:
+        assert "\nThere is no log to be had here: 'segserve local' keeps its own" in result.stderr
 
 
 def test_an_endpoint_that_answers_otherwise_than_the_model_is_taken_back(
@@ -148,6 +177,23 @@ def test_a_quota_of_zero_is_explained_and_nothing_is_left(aws: SageMaker, deploy
         in result.stderr
     )
     assert "servicequotas" in result.stderr
+    assert aws.names() == {}
+
+
+def test_more_instances_than_a_laptop_takes_are_refused_without_a_word_of_quotas(
+    aws: SageMaker, deploy: Segserve
+) -> None:
+    aws.refusals["CreateEndpointConfig"] = RefusalError(
+        "segserve local starts at most 8 instances of an endpoint: ask for fewer", "ResourceLimitExceeded"
+    )
+    result = deploy("--instances", "1000")
+
+    assert result.returncode == 1
+    assert (
+        "Error: sagemaker:CreateEndpointConfig: segserve local starts at most 8 instances of an endpoint: "
+        "ask for fewer\n" in result.stderr
+    )
+    assert "quota" not in result.stderr
     assert aws.names() == {}
 
 

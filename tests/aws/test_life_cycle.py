@@ -1,6 +1,7 @@
 """From the first deployment to zero: status, invoke, update, rollback, autoscale, costs, delete, expiry."""
 
 import json
+import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -329,8 +330,39 @@ def test_costs_says_what_runs_since_when_and_at_what_price(
     assert rows["idle"]["hourly"] == 0
     assert (document["hourly"], document["without_price"]) == (0.46, 1)
     assert "Together $0.46 an hour, $335.80 a month, and 1 without a known price. Prices of 2026-" in text
+    assert re.search(r"^ *shop .*\$4\.60 +no end *$", text, re.MULTILINE)
     assert mine["hourly"] == 2
     assert segserve("costs", "--prices", "absent.json").returncode == 2
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+def test_an_endpoint_that_is_being_created_costs_what_it_will(
+    aws: SageMaker, deploy: Segserve, segserve: Segserve, *, is_counted: bool
+) -> None:
+    deploy("--name", "shop", "--instances", "2")
+    variant = {"VariantName": "AllTraffic", "CurrentInstanceCount": 0}
+    if is_counted:
+        variant |= {"DesiredInstanceCount": 2}
+    aws.things["Endpoint"]["shop"] |= {"EndpointStatus": "Creating", "ProductionVariants": [variant]}
+    status = segserve("status", "shop", "--json").document
+
+    assert (status["runs on"], status["an hour"]) == ("2 x ml.m5.xlarge", 0.46)
+
+
+def test_status_shows_the_log_that_there_is_or_says_that_there_is_none(
+    aws: SageMaker, deploy: Segserve, segserve: Segserve, tmp_path: Path
+) -> None:
+    deploy("--name", "shop")
+    none = segserve("status", "shop", "--logs")
+    (tmp_path / "x.log").write_text("Error: no model\n")
+    reason = f"Please check the logs for this endpoint: {tmp_path / 'x.log'}"
+    aws.things["Endpoint"]["shop"] |= {"EndpointStatus": "Failed", "FailureReason": reason}
+    failed = segserve("status", "shop", "--logs")
+
+    assert none.returncode == 0
+    assert none.stdout.count("\n  There is no log to be had here: ") == 1
+    assert failed.stdout.endswith("\n  | Error: no model\n")
+    assert "There is no log" not in failed.stdout
 
 
 def test_delete_leaves_nothing_and_says_what_no_longer_bills(
@@ -351,7 +383,7 @@ def test_delete_leaves_nothing_and_says_what_no_longer_bills(
     assert "nothing was deleted" in asked.stderr
     assert "Deleted 8 things; nothing of them is left" in result.stdout
     assert "no longer bills: shop, which runs on 1 x ml.m5.xlarge: $0.23 an hour" in result.stdout
-    assert again.stdout == "Nothing to delete: none of it is there\n"
+    assert again.stdout == "Nothing to delete in us-east-1: none of it is there\n"
     assert aws.names()["Endpoint"] == ["shop-2"]
     assert len(aws.names()["Model"]) == len(aws.names()["EndpointConfig"]) == 1
     assert boto3.client("cloudwatch").describe_alarms()["MetricAlarms"] == []

@@ -98,7 +98,11 @@ def test_register_makes_one_package_with_metrics_and_pending_approval(
     ("arguments", "code", "message"),
     [
         (["models", "push", "company-models"], 2, "'company-models' is not an S3 location"),
-        (["models", "push", "s3://absent-bucket/x"], 1, "s3:PutObject: The specified bucket does not exist"),
+        (
+            ["models", "push", "s3://absent-bucket/x"],
+            1,
+            "(looked in us-east-1): make it, e.g. with 'aws s3 mb s3://absent-bucket --region us-east-1'",
+        ),
         (["models", "push", LOCATION, "--register", "crm"], 2, "--register needs --image"),
         (["models", "push", LOCATION, "--approve"], 2, "go with --register"),
         (["models", "pull", LOCATION], 3, "there is no model in s3://company-models/crm yet"),

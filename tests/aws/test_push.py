@@ -268,7 +268,11 @@ def test_a_layer_without_a_schema_2_form_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("image.tar", b"not a tar", "is not an archive of an image"),
+        (
+            "image.tar",
+            b"not a tar",
+            r"is not an archive of an image \(it is no tar archive\): give what .* writes$",
+        ),
         ("image.tar", layer_tar(), "holds no image: neither index.json nor manifest.json is in it"),
     ],
 )
@@ -321,6 +325,32 @@ def test_a_wrong_password_is_told_without_being_shown(
     assert result.returncode == 1
     assert "does not let these credentials push (401)" in result.stderr
     assert "auth-token" not in result.stderr
+    assert aws.calls == []
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://registry.invalid", "registry.invalid cannot be reached: its name cannot be resolved;"),
+        ("http://127.0.0.1:9", "127.0.0.1:9 cannot be reached: nobody answers there;"),
+    ],
+)
+def test_a_registry_that_does_not_answer_is_one_sentence(
+    segserve: Segserve,
+    aws: SageMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    url: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    result = segserve("push", str(write_layout(tmp_path / "layout")), "--registry-url", url)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+
+    assert result.returncode == 1
+    assert errors == [f"Error: the registry {message} check the network and try again"]
+    assert [record.name for record in caplog.records if record.name.startswith("urllib3")] == []
     assert aws.calls == []
 
 

@@ -140,7 +140,10 @@ def test_a_role_may_be_given_by_its_name(aws: SageMaker, segserve: Segserve, ima
     ("image", "message"),
     [
         ("123456789012.dkr.ecr.eu-west-1.amazonaws.com/segserve:1", "the image is in eu-west-1"),
-        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/absent:1", "ecr:DescribeImages"),
+        (
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com/absent:1",
+            "'segserve push IMAGE' puts an image there",
+        ),
     ],
 )
 def test_an_image_that_sagemaker_cannot_take_is_refused_before_anything_is_made(

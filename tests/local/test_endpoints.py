@@ -279,3 +279,35 @@ def test_an_instance_that_dies_is_replaced(
     wait_until(lambda: not Path(f"/proc/{victim}").exists(), what="the end of the instance")
     wait_until(answers, what="its replacement")
     delete_endpoint(sagemaker, name)
+
+
+def test_more_instances_than_one_machine_bears_are_refused(sagemaker: Any, name: str, model_url: str) -> None:
+    create_endpoint(sagemaker, name, model_url)
+    variant = {"ModelName": name, "InstanceType": "ml.m5.xlarge"}
+
+    def configure(*counts: int) -> None:
+        variants = [
+            {**variant, "VariantName": f"V{number}", "InitialInstanceCount": count}
+            for number, count in enumerate(counts)
+        ]
+        sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-many", ProductionVariants=variants)
+
+    def scale() -> None:
+        wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 9}]
+        sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName=name, DesiredWeightsAndCapacities=wanted
+        )
+
+    refusals = [
+        error_of(lambda: configure(1000), sagemaker),
+        error_of(lambda: configure(5, 4), sagemaker),
+        error_of(scale, sagemaker),
+    ]
+    configure(4, 4)
+    (running,) = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"]
+    delete_endpoint(sagemaker, name)
+
+    assert [error["Code"] for error in refusals] == ["ResourceLimitExceeded"] * 3
+    assert refusals[0]["Message"].startswith("segserve local starts at most 8 instances of an endpoint")
+    assert "1000 were asked for" in refusals[0]["Message"]
+    assert running["DesiredInstanceCount"] == 1

@@ -5,6 +5,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -216,3 +217,34 @@ def test_over_http_6_mb_go_through_and_a_byte_more_does_not(
     assert (error["Code"], error["Status"]) == ("ValidationError", 413)
     assert streamed["ContentType"] == "text/csv"
     assert b"".join(parts) == b"2\n" * 30000
+
+
+def test_what_would_have_another_one_answer_is_refused_by_its_name(
+    sagemaker: Any, runtime: Any, name: str, model_url: str
+) -> None:
+    create_endpoint(sagemaker, name, model_url)
+    members = {
+        "TargetModel": "a.tar.gz",
+        "TargetContainerHostname": "first",
+        "InferenceComponentName": "component",
+        "EnableExplanations": "`true`",
+    }
+    streamed = {key: members[key] for key in ("TargetContainerHostname", "InferenceComponentName")}
+
+    def refused(call: str, **member: str) -> Any:
+        invocation = partial(getattr(runtime, call), EndpointName=name, Body=BODY, **member)
+        return error_of(invocation, runtime)
+
+    refusals = {
+        (call, member): refused(call, **{member: value})
+        for call, given in (("invoke_endpoint", members), ("invoke_endpoint_with_response_stream", streamed))
+        for member, value in given.items()
+    }
+    chosen = runtime.invoke_endpoint(EndpointName=name, Body=BODY, TargetVariant="AllTraffic")
+    delete_endpoint(sagemaker, name)
+
+    assert chosen["Body"].read() == b"[2, 1]"
+    for (_, member), error in refusals.items():
+        assert (error["Code"], error["Status"]) == ("ValidationError", 400)
+        assert error["Message"].startswith(f"{member} of InvokeEndpoint")
+        assert "is not emulated by segserve local" in error["Message"]

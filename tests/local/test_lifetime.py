@@ -1,5 +1,6 @@
 """What was created survives a restart; what was started does not survive the service."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -56,6 +57,29 @@ def test_endpoints_are_in_service_again_after_a_restart(tmp_path: Path, store_pa
     assert after["CreationTime"] == before["CreationTime"]
     assert tags == [{"Key": "a", "Value": "b"}]
     assert answer == b"[2, 1]"
+
+
+def test_a_state_that_asks_for_too_many_instances_does_not_bring_them_up(
+    tmp_path: Path, store_path: Path
+) -> None:
+    """It may stem from before there was a limit, or from another hand."""
+    with local_sagemaker(tmp_path) as local:
+        sagemaker = local.client("sagemaker")
+        create_endpoint(sagemaker, "many", file_url(store_path))
+        sagemaker.close()
+        assert local.stop() == 0
+        (path,) = local.root.glob("resources/*/endpoint/many.json")
+    record = json.loads(path.read_text())
+    record["plan"]["variants"][0]["count"] = 9
+    path.write_text(json.dumps(record))
+
+    with local_sagemaker(tmp_path) as local:
+        sagemaker = local.client("sagemaker")
+        described = settle(sagemaker, "many")
+        sagemaker.close()
+
+    assert described["EndpointStatus"] == "Failed"
+    assert "at most 8 instances" in described["FailureReason"]
 
 
 def test_a_service_that_is_killed_leaves_no_process(tmp_path: Path, store_path: Path) -> None:

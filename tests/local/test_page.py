@@ -1,14 +1,19 @@
-"""What docs/local.md shows is what happens."""
+"""What docs/local.md shows is what happens, and docker/README.md names what the image accepts."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from service.errors import ConfigurationError
+from service.training.hyperparameters import read_hyperparameters
 from tests.conftest import wait_until
 from tests.local.conftest import aws_environment
 
 PAGE = Path(__file__).parents[2] / "docs" / "local.md"
+IMAGE_PAGE = PAGE.parents[1] / "docker" / "README.md"
 URL = re.compile(r"http://127\.0\.0\.1:\d+")
 LABELS = re.compile(r"\[\d, \d\]")
 
@@ -50,3 +55,15 @@ def test_the_example_runs_as_shown(tmp_path: Path) -> None:
     shown = [normalized(output) for _, output in steps]
     assert [normalized(output) for output in done.stdout.split(">>>")[1:]] == shown
     wait_until(lambda: not list(tmp_path.glob(".segserve/local/runs/*")), what="an empty house")
+
+
+def test_the_page_of_the_image_names_every_hyperparameter(tmp_path: Path) -> None:
+    (tmp_path / "hyperparameters.json").write_text('{"no such": 1}')
+    with pytest.raises(ConfigurationError) as refused:
+        read_hyperparameters(tmp_path / "hyperparameters.json")
+    accepted = set(str(refused.value).rpartition("there are ")[2].split(", "))
+    table = IMAGE_PAGE.read_text().partition("| hyperparameter | like |\n")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+    assert {"k", "channel"} <= accepted
+    assert named == accepted
