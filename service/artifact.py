@@ -42,6 +42,7 @@ VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 _ARCHIVE_ENDING: Final = ".tar.gz"
 """Not read in a folder: the SDK's local mode unpacks model.tar.gz beside itself and output.tar.gz (C100)."""
 _FILE_NAME: Final = re.compile(r"(?:\./)?([A-Za-z0-9][A-Za-z0-9._-]{0,99})")
+_BLOCK_BYTES: Final = 2**16
 _BROKEN: Final = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError, OverflowError)
 
 
@@ -175,12 +176,17 @@ class _Capped:
             raise CorruptArtifactError(f"the artifact unpacks to more than {MAX_ARCHIVE_BYTES} bytes")
         return content
 
+    def finish(self) -> None:
+        """Read to the end, where gzip keeps its checksum."""
+        while self.read(_BLOCK_BYTES):
+            pass
+
 
 def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with (
             gzip.open(path) as unpacked,
-            tarfile.open(fileobj=_Capped(unpacked), mode="r|") as archive,  # type: ignore[call-overload]  # all that r| needs is read
+            tarfile.open(fileobj=(capped := _Capped(unpacked)), mode="r|") as archive,  # type: ignore[call-overload]  # all that r| needs is read
         ):
             for member in archive:
                 if member.isdir() and member.name in {".", "./"}:
@@ -191,8 +197,11 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 _check_size(name, member.size)
                 content = archive.extractfile(member)
                 yield name, content.read() if content else b""
+            capped.finish()  # tarfile takes a damaged header for the end of the archive
     except _BROKEN as exc:
-        raise CorruptArtifactError(f"{path} is not a gzip-compressed tar archive, or is damaged") from exc
+        raise CorruptArtifactError(
+            f"{path} is not a gzip-compressed tar archive, or is damaged or cut short"
+        ) from exc
 
 
 def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -16,6 +16,8 @@ from service.errors import CorruptArtifactError, IncompatibleArtifactError, Mode
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 5, tzinfo=UTC)
 PROVENANCE = Provenance(python="3.11", libraries={}, git_revision=None, data_digest="0" * 64)
+_GZIP_HEADER_BYTES = 10
+"""Without a name in it; its time and system are anybody's."""
 
 Files = dict[str, bytes]
 
@@ -189,11 +191,35 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_every_truncation_of_an_archive_is_refused(tmp_path: Path, store_path: Path) -> None:
     whole = next(store_path.glob("*/model.tar.gz")).read_bytes()
     path = tmp_path / ARCHIVE
-    for length in range(0, len(whole) - 8, 97):
+    for length in [*range(0, len(whole), 97), *range(len(whole) - 8, len(whole))]:
         path.write_bytes(whole[:length])
 
-        with pytest.raises(CorruptArtifactError):
+        with pytest.raises(CorruptArtifactError, match="damaged or cut short"):
             read_artifact(path)
+
+
+def test_two_damaged_bytes_anywhere_are_told_as_damage(tmp_path: Path, store_path: Path) -> None:
+    """Python's tarfile takes a bad header amid an archive for its end, and the files after it for missing."""
+    whole = next(store_path.glob("*/model.tar.gz")).read_bytes()
+    path = tmp_path / ARCHIVE
+    for offset in [900, *range(_GZIP_HEADER_BYTES, len(whole) - 1, 997)]:
+        damaged = bytes(byte ^ 0xA5 for byte in whole[offset : offset + 2])
+        path.write_bytes(whole[:offset] + damaged + whole[offset + 2 :])
+
+        with pytest.raises(CorruptArtifactError, match="damaged or cut short"):
+            read_artifact(path)
+
+
+def test_what_follows_the_end_of_an_archive_is_capped_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: Files
+) -> None:
+    path = write_archive(tmp_path, [file_member(name, content) for name, content in files.items()])
+    unpacked = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(unpacked + bytes(2**20)))
+    monkeypatch.setattr(subject, "MAX_ARCHIVE_BYTES", len(unpacked) + 2**19)
+
+    with pytest.raises(CorruptArtifactError, match="unpacks to more than"):
+        read_artifact(path)
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused_early(

@@ -1,6 +1,7 @@
 """Look at and steer the model store: `segserve models`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -8,6 +9,7 @@ from service.commands.aws import ProfileOption, RegionOption
 from service.commands.compare import compare_models
 from service.commands.options import JsonOption, StoreOption
 from service.commands.remote import list_remote, pull_model, push_model
+from service.errors import ArtifactError, ModelNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from service.artifact import Artifact
@@ -40,36 +42,20 @@ def list_models(
     if location is not None:
         list_remote(location, region=region, profile=profile, as_json=as_json)
         return
-    from rich.table import Table
-
-    from service.artifact import read_artifact
-    from service.commands.output import console, print_json
+    from service.commands.output import print_json
 
     versions = _open(store)
     production, latest = versions.production(), versions.latest()
-    rows = [
-        _summary(read_artifact(versions.resolve(version)), production=production, latest=latest)
-        for version in versions.versions()
-    ]
+    rows = [_row(versions, version, production=production, latest=latest) for version in versions.versions()]
     if as_json:
         print_json(rows)
-        return
-    if not rows:
+    elif rows:
+        _print_rows(rows)
+    else:
         typer.echo(f"No model in {versions.root} yet: make one with 'segserve train customers.csv'")
-        return
-    table = Table(box=None)
-    for name in ("version", "k", "customers", "transform", "digest", ""):
-        table.add_column(name, justify="right" if name in {"k", "customers"} else "left")
-    for row in rows:
-        table.add_row(
-            row["version"],
-            str(row["k"]),
-            f"{row['customers']:,}",
-            row["transform"],
-            row["digest"][:12],
-            ", ".join(row["channels"]),
-        )
-    console().print(table)
+    damaged = [row["version"] for row in rows if "error" in row]
+    if damaged:
+        raise StoreError(f"{len(damaged)} of {len(rows)} versions cannot be used: {', '.join(damaged)}")
 
 
 @app.command("show")
@@ -124,9 +110,47 @@ def _open(store: str | None) -> "Store":
     return Store(Path(read_settings(store=store).store))
 
 
+def _row(versions: "Store", version: str, *, production: str | None, latest: str | None) -> dict[str, Any]:
+    """Return a version's facts, or why it cannot be used."""
+    from service.artifact import read_artifact
+
+    try:
+        artifact = read_artifact(versions.resolve(version))
+    except (ArtifactError, ModelNotFoundError) as exc:
+        channels = _channels(version, production=production, latest=latest)
+        return {"version": version, "channels": channels, "error": str(exc)}
+    return _summary(artifact, production=production, latest=latest)
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from service.commands.output import console
+
+    table = Table(box=None)
+    for name in ("version", "k", "customers", "transform", "digest", ""):
+        justify: Literal["left", "right"] = "right" if name in {"k", "customers"} else "left"
+        table.add_column(name, justify=justify, no_wrap=bool(name))
+    for row in rows:
+        channels = ", ".join(row["channels"])
+        if "error" in row:
+            reason = f"{channels}: {row['error']}" if channels else row["error"]
+            table.add_row(row["version"], "", "", "", "", escape(reason))
+            continue
+        table.add_row(
+            row["version"],
+            str(row["k"]),
+            f"{row['customers']:,}",
+            row["transform"],
+            row["digest"][:12],
+            channels,
+        )
+    console().print(table)
+
+
 def _summary(artifact: "Artifact", *, production: str | None, latest: str | None) -> dict[str, Any]:
     version = artifact.manifest.model_version
-    channels = {"production": production, "latest": latest}
     return {
         "version": version,
         "created": artifact.manifest.created,
@@ -134,5 +158,10 @@ def _summary(artifact: "Artifact", *, production: str | None, latest: str | None
         "k": len(artifact.model.centroids),
         "customers": sum(segment.size for segment in artifact.model.segments),
         "transform": artifact.model.transform.value,
-        "channels": [name for name, pointed_at in channels.items() if pointed_at == version],
+        "channels": _channels(version, production=production, latest=latest),
     }
+
+
+def _channels(version: str, *, production: str | None, latest: str | None) -> list[str]:
+    channels = {"production": production, "latest": latest}
+    return [name for name, pointed_at in channels.items() if pointed_at == version]

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.options import DecimalOption, JsonOption, MapOption, StoreOption
-from service.errors import ConfigurationError, DatasetError, MissingExtraError
+from service.errors import (
+    ArtifactError,
+    ConfigurationError,
+    DatasetError,
+    MissingExtraError,
+    ModelNotFoundError,
+)
 from service.transform import Transform
 
 if TYPE_CHECKING:
@@ -148,16 +154,29 @@ def _train_files(
 
 
 def _find_previous(wish: str | None, *, store: Path) -> "Previous | None":
-    """Return the version to continue: the one asked for, else the one in production."""
+    """Return the version to continue: the one asked for, else the one in production.
+
+    Raises:
+        ConfigurationError: The one asked for is not there.
+        ArtifactError: It cannot be used; the message says how to go on.
+        ModelNotFoundError: The one in production is not there; the message says how to go on.
+    """
     from service.artifact import read_artifact
     from service.store import Store, find_artifact
     from service.training.alignment import Previous
 
-    if wish is None:
-        wish = Store(store).production()
-    if wish is None or wish == NO_PREVIOUS:
+    name = Store(store).production() if wish is None else wish
+    if name is None or name == NO_PREVIOUS:
         return None
-    return Previous.of(read_artifact(find_artifact(wish, store=store)))
+    try:
+        return Previous.of(read_artifact(find_artifact(name, store=store)))
+    except (ModelNotFoundError, ArtifactError) as exc:
+        if wish is not None and isinstance(exc, ModelNotFoundError):
+            raise ConfigurationError(f"--previous: {exc}") from exc
+        raise type(exc)(
+            f"{name}, the version to continue, cannot be used: {exc}. "
+            f"Train without it: --previous {NO_PREVIOUS}"
+        ) from exc
 
 
 def _keep_names(trained: "TrainedModel", *, names: "Mapping[str, Names]", path: Path) -> None:

@@ -24,6 +24,7 @@ from service.features import (
     INCOME,
     MAX_VALUE,
     PURCHASES,
+    RAW_COLUMNS,
     SPENDING_POWER,
     is_valid_value,
     spending_power,
@@ -35,6 +36,8 @@ ACCEPTED_RECORDS: Final = (
     f"[{AGE}, {SPENDING_POWER}], an object with {AGE} and {SPENDING_POWER}, "
     f"or an object with {AGE}, {INCOME} and {PURCHASES}"
 )
+_COLUMNS: Final = frozenset(name.casefold() for name in (AGE, SPENDING_POWER, INCOME, PURCHASES))
+"""One of them in its first line makes it a CSV payload with a header."""
 _BATCHES: Final = ("instances", "inputs")
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NPY_MAGIC: Final = b"\x93NUMPY"
@@ -108,14 +111,15 @@ def json_lines_records(body: bytes) -> Iterator[object]:
 def csv_records(body: bytes) -> Iterator[object]:
     """Yield the records of a CSV payload, with or without a header; None for a line that is not CSV.
 
-    A record is a line (C51): a quoted field ends with it. Blank lines do not count.
+    A record is a line (C51): a quoted field ends with it. Blank lines do not count. A first line that names
+    any column of a record is a header.
 
     Raises:
         InvalidPayloadError: It is not UTF-8, or its header lacks a column.
     """
     rows = _csv_rows(body)
     first = next(rows, None)
-    if first is None or AGE.casefold() not in map(_normalized, first):
+    if first is None or _COLUMNS.isdisjoint(map(_normalized, first)):
         for row in itertools.chain([first], rows):
             yield None if row is None else [_number(cell) for cell in row]
         return
@@ -233,12 +237,14 @@ def _header(names: Sequence[str]) -> dict[str, int]:
         if key in found:
             raise InvalidPayloadError("the CSV header names a column twice")
         found[key] = index
-    for columns in (FEATURE_NAMES, (AGE, INCOME, PURCHASES)):
-        if all(name.casefold() in found for name in columns):
-            return {name: found[name.casefold()] for name in columns}
-    raise InvalidPayloadError(
-        f"the CSV header names {AGE}, but neither {SPENDING_POWER} nor both {INCOME} and {PURCHASES}"
-    )
+    columns = FEATURE_NAMES if SPENDING_POWER.casefold() in found else RAW_COLUMNS
+    missing = [name for name in columns if name.casefold() not in found]
+    if missing:
+        raise InvalidPayloadError(
+            f"the CSV header lacks {' and '.join(missing)}; it names {AGE} with {SPENDING_POWER}, "
+            f"or with {INCOME} and {PURCHASES}"
+        )
+    return {name: found[name.casefold()] for name in columns}
 
 
 def _normalized(name: str) -> str:

@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from service.errors import DatasetError
+from service.errors import ConfigurationError, DatasetError
 
 PARQUET_ENDING: Final = ".parquet"
+_OTHER_FORMATS: Final = frozenset({".xlsx", ".xls", ".ods", ".json"})
+"""Endings of what CSV text must not be written into."""
 _QUOTE: Final = '"'
 
 
@@ -39,16 +41,23 @@ def open_table_file(target: Path, schema: pa.Schema, *, delimiter: str) -> Itera
     """Write to a temporary name that becomes `target` when the block ends well.
 
     Args:
-        target: Parquet when it ends in .parquet, else CSV.
+        target: Parquet when it ends in .parquet, else CSV; no ending of a spreadsheet or of JSON.
         schema: Names and types of the columns.
         delimiter: Of a CSV file.
 
     Raises:
+        ConfigurationError: The target's ending is that of a format that is not written.
         DatasetError: The file cannot be written.
     """
+    ending = target.suffix.lower()
+    if ending in _OTHER_FORMATS:
+        raise ConfigurationError(
+            f"{target} cannot be written: CSV and Parquet are written, not {ending}; "
+            f"name a file that ends in .csv or {PARQUET_ENDING}"
+        )
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with _open(partial, schema, delimiter if target.suffix != PARQUET_ENDING else None) as file:
+        with _open(partial, schema, delimiter if ending != PARQUET_ENDING else None) as file:
             yield file
         partial.replace(target)
     except OSError as exc:

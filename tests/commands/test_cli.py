@@ -1,6 +1,7 @@
 """The command line: exit codes, one message for an error, help for every command."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import service
+from service.artifact import read_artifact
 from service.cli import run
 from service.store import Store
 from tests.conftest import clean_environment
@@ -186,7 +188,8 @@ FAILURES = [
     (["train", "SAMPLE", "--map", "Gender=Age"], 2, "Age, Income"),
     (["train", "SAMPLE", "--id-column", "Ident"], 1, "Ident"),
     (["train", "SAMPLE", "--decimal", ";"], 2, "--decimal"),
-    (["train", "SAMPLE", "--previous", "x"], 3, "holds no model yet"),
+    (["train", "SAMPLE", "--previous", "x"], 2, "--previous: the model store models holds no model yet"),
+    (["train", "SAMPLE", "--previous", "./x"], 2, "--previous: there is no model artifact at x"),
     (["train"], 2, "train needs a customer file, or SageMaker's training tree"),
     (["score", "SAMPLE", "-o", "out.csv"], 3, "holds no model yet"),
     (["score", "SAMPLE"], 2, "--output"),
@@ -224,6 +227,79 @@ def test_models_list_and_show_tell_what_there_is(segserve: Segserve, store_path:
     assert document["digest"] in shown.stdout
     assert len(document["segments"]) == document["k"] == 4
     assert segserve("models", "list").stdout.startswith("No model in models yet")
+
+
+@pytest.fixture(name="damaged_version")
+def _damaged_version(tmp_path: Path, store_path: Path) -> str:
+    """Return the newer version of the store in `tmp_path`, in production and of junk."""
+    shutil.copytree(store_path, tmp_path / "models")
+    store = Store(tmp_path / "models")
+    artifact = read_artifact(store.resolve())
+    damaged = store.add(artifact.files, provenance=artifact.manifest.provenance)
+    store.promote(damaged)
+    store.resolve(damaged).write_bytes(b"junk")
+    return damaged
+
+
+def test_a_damaged_version_is_listed_with_its_reason(
+    segserve: Segserve, tmp_path: Path, damaged_version: str
+) -> None:
+    """A reviewer's fault: one damaged version hid all others."""
+    healthy = Store(tmp_path / "models").versions()[1]
+    text = segserve("models", "list")
+    document = segserve("models", "list", "--json")
+    rows = json.loads(document.stdout)
+    lines = text.stdout.splitlines()
+    reason = " ".join(" ".join(lines[1:-1]).split())
+
+    assert (text.returncode, document.returncode) == (1, 1)
+    assert text.stderr == document.stderr
+    assert text.stderr == f"Error: 1 of 2 versions cannot be used: {damaged_version}\n"
+    assert damaged_version in lines[1]
+    assert f"production, latest: {rows[0]['error']}" in reason
+    assert "is not a gzip-compressed tar archive" in reason
+    assert healthy in lines[-1]
+    assert " 1,000 " in lines[-1]
+    assert rows[0].keys() == {"version", "channels", "error"}
+    assert rows[0]["version"] == damaged_version
+    assert rows[0]["channels"] == ["production", "latest"]
+    assert rows[1]["version"] == healthy
+    assert rows[1]["customers"] == 1000
+
+
+def test_training_beside_a_damaged_production_version_says_how_to_go_on(
+    segserve: Segserve, sample_path: Path, damaged_version: str
+) -> None:
+    plain = segserve("train", str(sample_path), "--k", "2")
+    asked = segserve("train", str(sample_path), "--k", "2", "--previous", damaged_version)
+    anew = segserve("train", str(sample_path), "--k", "2", "--previous", "none")
+
+    assert (plain.returncode, asked.returncode, anew.returncode) == (3, 3, 0)
+    for result in (plain, asked):
+        assert f"{damaged_version}, the version to continue, cannot be used: " in result.stderr
+        assert result.stderr.endswith("Train without it: --previous none\n")
+
+
+def test_training_says_how_to_go_on_without_a_production_version_that_is_gone(
+    segserve: Segserve, tmp_path: Path, sample_path: Path, damaged_version: str
+) -> None:
+    shutil.rmtree(tmp_path / "models" / damaged_version)
+    result = segserve("train", str(sample_path), "--k", "2")
+
+    assert result.returncode == 3
+    assert "does not hold the model" in result.stderr
+    assert result.stderr.endswith("Train without it: --previous none\n")
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "json"])
+def test_score_refuses_to_write_what_is_no_table_of_ours(
+    segserve: Segserve, tmp_path: Path, sample_path: Path, store_path: Path, ending: str
+) -> None:
+    result = segserve("score", str(sample_path), "-o", f"out.{ending}", "--store", str(store_path))
+
+    assert result.returncode == 2
+    assert f"out.{ending} cannot be written: CSV and Parquet are written, not .{ending}" in result.stderr
+    assert not (tmp_path / f"out.{ending}").exists()
 
 
 def test_promote_and_rollback_move_production(segserve: Segserve, tmp_path: Path, sample_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_compare_on_a_file_writes_the_switchers(house: House, sample_path: Path,
     assert len((house.root / "out.csv").read_text().splitlines()) == document["switched"] + 1
     assert run([*arguments, "--switchers", "out.csv"]) == 2
     assert "--switchers needs the customers themselves" in capsys.readouterr().err
+    assert run([*arguments, "--on", str(sample_path), "--switchers", "out.xlsx"]) == 2
+    assert "out.xlsx cannot be written: CSV and Parquet are written, not .xlsx" in capsys.readouterr().err
 
 
 def test_compare_without_a_sample_asks_for_a_file(store_path: Path, capsys: Captured) -> None:

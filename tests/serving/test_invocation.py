@@ -294,7 +294,7 @@ def test_lenient_mode_survives_a_bad_first_line_of_json_by_line(served: ServedMo
         (CSV, b"1,2\n3,x7781.55\n", 1, "Spending_Power"),
         (CSV, b"7781.55\n", 0, None),
         (CSV, b"Age,Income,Purchases\n3,4,5\n3,4,-7781.55\n", 1, "Purchases"),
-        (CSV, b"7781.55,Spending_Power\n3,4\n", 0, "Spending_Power"),
+        (CSV, b"7781.55,Power\n3,4\n", 0, "Spending_Power"),
         (NPY, npy(np.array([[1, 2], [-7781.55, 3]])), 1, "Age"),
         (None, b"7781.55;3\n", 0, None),
     ],
@@ -314,6 +314,7 @@ def test_a_bad_record_is_named_and_never_echoed(
     [
         (JSON, b'{"CANARY7781": '),
         (JSON, b"CANARY7781"),
+        (CSV, b"CANARY7781,Income,Purchases\n1,25,100\n"),
         (JSON, b'"CANARY7781"'),
         (JSON, b'[["CANARY7781\xff", 1]]'),
         (JSON, b"[[1, 2]] CANARY7781"),

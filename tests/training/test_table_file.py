@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from service.errors import DatasetError
+from service.errors import ConfigurationError, DatasetError
 from service.training.table_file import open_table_file
 
 
@@ -64,6 +64,21 @@ def test_a_failure_leaves_the_target_as_it_was(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
     with pytest.raises(DatasetError, match="cannot be written"):
         write(tmp_path / "absent" / "t.csv", table)
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.XLSX", "t.xls", "t.ods", "t.json"])
+def test_an_ending_of_another_format_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="CSV and Parquet are written, not "):
+        write(tmp_path / name, pa.table({"a": ["x"]}))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ending_counts_in_capitals_too(tmp_path: Path) -> None:
+    with open_table_file(tmp_path / "t.PARQUET", pa.schema({"a": pa.string()}), delimiter=","):
+        pass
+
+    assert (tmp_path / "t.PARQUET").read_bytes().startswith(b"PAR1")
 
 
 def test_what_was_written_is_let_go(tmp_path: Path) -> None:
