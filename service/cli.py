@@ -116,7 +116,7 @@ def _leave(code: int) -> NoReturn:
     """Exit without the interpreter's orderly end.
 
     What was broken off may have left threads of Arrow amid a file. They call back into the interpreter, which
-    crashes on that while it ends (exit code 139).
+    can crash it while it ends: an interrupted training was seen to exit with 139.
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):

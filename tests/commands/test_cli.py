@@ -417,7 +417,7 @@ cli.main()
 
 @pytest.mark.parametrize(("code", "more"), [(0, "the interpreter ends\n"), (143, ""), (1, "")])
 def test_what_was_broken_off_exits_at_once(code: int, more: str) -> None:
-    """Threads of Arrow may be amid a file; they crash the end of an interpreter, about once in 500 times."""
+    """Threads of Arrow may be amid a file, and crash the end of an interpreter: rarely, and seen in CI."""
     done = subprocess.run(
         [sys.executable, "-c", ENDS.format(code=code)], capture_output=True, text=True, check=False
     )
