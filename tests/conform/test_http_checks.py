@@ -14,6 +14,7 @@ from service.conformance.verdict import Outcome, Verdict, judge
 from service.conformance.wire import Answer
 from service.errors import ConfigurationError
 
+pytestmark = pytest.mark.timing
 MODEL_URL = "/opt/ml/models/a/model"
 FAULTS = {
     "slow-accept": "C9",
