@@ -47,6 +47,14 @@ def wait_until(condition: Callable[[], bool], *, what: str, deadline_s: float = 
         time.sleep(0.02)
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there and has not ended; needs /proc."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def do_without(reason: str) -> NoReturn:
     """Skip visibly on a laptop that lacks something; where SEGSERVE_CI is set, nothing may be missing."""
     if os.environ.get("SEGSERVE_CI"):

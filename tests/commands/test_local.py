@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.conftest import aws_environment, descendants, is_running
+from tests.conftest import is_running
+from tests.local.conftest import aws_environment, descendants
 
 
 def segserve(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -1,11 +1,12 @@
 """Provide a local SageMaker in a process of its own, an S3, and boto3's clients of both."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ ROLE: Final = "arn:aws:iam::123456789012:role/segserve"
 IMAGE: Final = "segserve"
 BODY: Final = b"[[25, 1250.0], [45, 3000.5]]"
 START_S: Final = 120
+STEPS_DEADLINE_S: Final = 240
 
 _MOTO = """
 import sys
@@ -233,6 +235,44 @@ def error_of(call: Callable[[], object], client: Any) -> Any:
     )
 
 
+def run_steps(page: str, folder: Path, *, replace: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Run the console block of a page in a folder, on a port of its own; return what it shows and what came.
+
+    Args:
+        page: Has one such block, which starts `segserve local`.
+        folder: Gets what it makes.
+        replace: Words of the commands, and what stands for them here.
+    """
+    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    steps = [part.partition("\n")[::2] for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    script = ["set -e"]
+    for command, _ in steps:
+        here = command.replace("local up", "local up --port 0")
+        for word, other in replace.items():
+            here = here.replace(word, other)
+        script.append(f"echo '>>>'; {here}")
+    try:
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            cwd=folder,
+            env=aws_environment(PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=STEPS_DEADLINE_S,
+        )
+    finally:
+        subprocess.run(
+            [sys.executable, "-m", "service", "local", "down"],
+            cwd=folder,
+            env=aws_environment(),
+            capture_output=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [output for _, output in steps], done.stdout.split(">>>")[1:]
+
+
 def descendants(pid: int) -> set[int]:
     """Return the processes below one that run, whatever their group."""
     parents: dict[int, int] = {}
@@ -247,10 +287,3 @@ def descendants(pid: int) -> set[int]:
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {pid}
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from service.store import Store
-from tests.conftest import wait_until
+from tests.conftest import is_running, wait_until
 from tests.local.conftest import (
     BODY,
     LocalSageMaker,
     create_endpoint,
     descendants,
-    is_running,
     local_sagemaker,
     settle,
     start_local,

@@ -1,8 +1,6 @@
 """What docs/local.md shows is what happens, and docker/README.md names what the image accepts."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from service.errors import ConfigurationError
 from service.training.hyperparameters import read_hyperparameters
 from tests.conftest import wait_until
-from tests.local.conftest import aws_environment
+from tests.local.conftest import run_steps
 
 PAGE = Path(__file__).parents[2] / "docs" / "local.md"
 IMAGE_PAGE = PAGE.parents[1] / "docker" / "README.md"
@@ -26,34 +24,12 @@ def normalized(output: str) -> str:
 def test_the_example_runs_as_shown(tmp_path: Path) -> None:
     page = PAGE.read_text()
     (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (block,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
     (tmp_path / "deploy.py").write_text(program)
-    steps = [part.partition("\n")[::2] for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    assert len(steps) == 5
-    script = ["set -e"]
-    for command, _ in steps:
-        script += [f"echo '>>>'; {command.replace('local up', 'local up --port 0')}"]
-    try:
-        done = subprocess.run(
-            ["bash", "-c", "\n".join(script)],
-            cwd=tmp_path,
-            env=aws_environment(PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    finally:
-        subprocess.run(
-            [sys.executable, "-m", "service", "local", "down"],
-            cwd=tmp_path,
-            env=aws_environment(),
-            capture_output=True,
-            check=False,
-        )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    shown = [normalized(output) for _, output in steps]
-    assert [normalized(output) for output in done.stdout.split(">>>")[1:]] == shown
+    shown, came = run_steps(page, tmp_path, replace={})
+
+    assert len(shown) == 5
+    assert [normalized(output) for output in came] == [normalized(output) for output in shown]
     wait_until(lambda: not list(tmp_path.glob(".segserve/local/runs/*")), what="an empty house")
 
 

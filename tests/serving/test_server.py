@@ -21,7 +21,7 @@ import pytest
 
 from service.store import Store
 from service.training.sample import write_sample
-from tests.conftest import DEADLINE_S, RunningServer, clean_environment, wait_until
+from tests.conftest import DEADLINE_S, RunningServer, clean_environment, is_running, wait_until
 from tests.serving.conftest import CSV, DEFAULT_BODY, JSON, JSON_LINES, Starter, post, run_serve
 
 VERSION_HEADER = "X-Segserve-Model-Version"
@@ -73,13 +73,6 @@ def children(pid: int) -> list[int]:
         if int(fields[1]) == pid and b"spawn_main" in command:
             found.append(int(path.parent.name))
     return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
