@@ -10,8 +10,8 @@ from service.commands.options import DecimalOption, JsonOption, MapOption, Store
 from service.errors import ConfigurationError, MissingExtraError, ModelNotFoundError
 
 if TYPE_CHECKING:
-    from service.artifact import Artifact
     from service.model import SegmentModel
+    from service.training.record import TrainingRecord
 
 
 def score(
@@ -68,6 +68,7 @@ def score(
 
     settings = read_settings(model=model, store=store)
     artifact = read_artifact(find_artifact(settings.model, store=Path(settings.store)))
+    record = read_record(artifact)
     root = Path(settings.store)
     with progress_bar() as on_progress:
         report = score_file(
@@ -79,10 +80,10 @@ def score(
             decimal=decimal,
             prefix=prefix,
             previous=Previous(
-                model=None if previous_column else _find_previous(previous, artifact, root),
+                model=None if previous_column else _find_previous(previous, record, root),
                 column=previous_column,
             ),
-            trained=read_record(artifact).columns,
+            trained=record.columns,
             on_progress=lambda done, total: on_progress("Scoring", done, total),
         )
     if as_json:
@@ -108,15 +109,14 @@ def score(
         )
 
 
-def _find_previous(wish: str | None, artifact: "Artifact", store: Path) -> "SegmentModel | None":
+def _find_previous(wish: str | None, record: "TrainingRecord", store: Path) -> "SegmentModel | None":
     """Return the model of the previous segments; None where none was named and none is known."""
     from service.artifact import read_artifact
     from service.store import Store, find_artifact
-    from service.training.record import read_record
 
     if wish is not None:
         return read_artifact(find_artifact(wish, store=store)).model
-    lineage = read_record(artifact).get("lineage")
+    lineage = record.get("lineage")
     version = lineage.get("previous") if isinstance(lineage, dict) else None
     if not isinstance(version, str):
         return None
