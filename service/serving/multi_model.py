@@ -29,8 +29,8 @@ from service.errors import (
     ModelNotReadyError,
 )
 from service.serving.fastlane import FastLane, Receive, Scope, Send, send_answer, send_reply
-from service.serving.headers import InvocationHeaders, read_headers
-from service.serving.invocation import ServedModel, refuse
+from service.serving.headers import read_headers
+from service.serving.invocation import Invocation, ServedModel, refuse
 from service.serving.loading import served_model
 from service.serving.memory import available_bytes
 from service.serving.peers import Peers
@@ -49,7 +49,6 @@ _THREADS: Final = 2
 _FREEZE_EVERY: Final = 64
 """Loads between two collections, which then see the newest models alone: milliseconds, where a look at ten
 thousand models holds up all requests for half a second."""
-_NO_HEADERS: Final = InvocationHeaders(b"", b"", b"", b"", 0)
 
 _logger = logging.getLogger(__name__)
 
@@ -76,7 +75,6 @@ class MultiModel:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request to /models or below."""
-        started_s = time.perf_counter()
         path, method = scope["path"], scope["method"]
         self._registry.refresh()
         name = path.removeprefix(_MODELS)
@@ -96,14 +94,9 @@ class MultiModel:
             else:
                 await self._lane.refuse_method(send, allowed="GET, DELETE, or POST with /invoke")
         except InvocationError as exc:
-            if name.endswith(_INVOKE) and method == "POST":
-                scope[COUNTED] = True
-                reply = self._lane.refuse(exc, _NO_HEADERS, None, bytes_in=0, started_s=started_s)
-                await send_reply(send, reply)
-            else:
-                _logger.warning("Request to %s refused code=%s", contract.MODELS_PATH, exc.code)
-                reply = refuse(exc, version="none")
-                await send_answer(send, reply.status, reply.headers, reply.body)
+            _logger.warning("Request to %s refused code=%s", contract.MODELS_PATH, exc.code)
+            reply = refuse(exc, version="none")
+            await send_answer(send, reply.status, reply.headers, reply.body)
 
     async def find_target(self, target: str) -> ServedModel:
         """Return the model that a caller of the runtime API targets, loading it where SageMaker would.
@@ -144,10 +137,15 @@ class MultiModel:
         return {"models": [_describe(entry) for entry in page], **more}
 
     async def _invoke(self, name: str, scope: Scope, receive: Receive, send: Send) -> None:
+        started_s = time.perf_counter()
         headers = read_headers(scope["headers"])
-        model = await self._served(self._entry(name))
-        reply = await self._lane.answer_request(receive, headers, model)
         scope[COUNTED] = True
+        try:
+            model = await self._served(self._entry(name))
+        except InvocationError as exc:
+            reply: Invocation | None = self._lane.refuse(exc, headers, None, bytes_in=0, started_s=started_s)
+        else:
+            reply = await self._lane.answer_request(receive, headers, model)
         if reply is not None:
             await send_reply(send, reply)
 
