@@ -222,6 +222,8 @@ class FastLane:
         reply = refuse(error, version=model.version if model else "none")
         content_type, _, _, inference_id, _, request_id = headers
         seconds = time.perf_counter() - started_s
+        if self._max_bytes is not None:  # a length that is only announced may be anything, and fill the sum
+            bytes_in = min(bytes_in, self._max_bytes + 1)
         self._note(reply, request_id, inference_id, content_type, bytes_in, seconds)
         return reply
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ Metrics = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 BODY = b"[[25, 1250.0], [70, 99999.5], [25, 1250.0]]"
 TARGET_A = {"X-Amzn-SageMaker-Target-Model": "a"}
+CLAIM = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (2**64 - 2)
 LARGE_N = 9_000
 LARGE = b"[" + b",".join([b"[25, 1250.0]"] * LARGE_N) + b"]"
 
@@ -289,3 +291,22 @@ def test_many_models_are_counted_together_and_their_management_apart(
     lines = [line for line in server.log.read_text().splitlines() if "Invocation answered" in line]
     assert len(lines) == 3
     assert all(f"model_version={artifact.manifest.model_version}" in line for line in lines)
+
+
+def test_a_payload_that_is_only_claimed_does_not_fill_the_sum(start: Starter, store_path: Path) -> None:
+    """A sum that one header can fill would end all counting."""
+    server = start("--store", str(store_path), SAGEMAKER_MAX_PAYLOAD_IN_MB="1")
+    url = httpx.URL(server.url)
+    for _ in range(2):
+        with socket.create_connection((url.host, url.port or 0), DEADLINE_S) as connection:
+            connection.sendall(
+                b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (2**64 - 2)
+            )
+            assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+    assert post(server, BODY) == 200
+
+    metrics = scrape(server)
+
+    assert value(metrics, "payload_bytes_sum") == len(BODY) + 2 * (2**20 + 1)
+    assert value(metrics, "requests_total", route="/invocations", status="413") == 2
+    assert "Traceback" not in server.log.read_text()
