@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from service.cli import app
 from service.conformance.clauses import CLAUSES
 from service.local.operations import CONTROL, RUNTIME
-from service.settings import Settings, variables
+from service.settings import Settings, defaults, variables
 
 COMMANDS = (
     (),
@@ -89,7 +89,7 @@ def render_settings() -> str:
     ]
     for field, meaning in _field_docs():
         names = ", ".join(f"`{name}`" for name in variables()[field])
-        default = Settings.model_fields[field].default
+        default = defaults()[field]
         shown = (
             "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
         )

@@ -1,6 +1,20 @@
-"""Run the command line as ``python -m service``, which is also the image's entry point."""
+"""Run the command line as ``segserve`` or ``python -m service``, which is also the image's entry point.
 
-from service.cli import main
+A plain `serve`, as SageMaker starts a container (C1), does without the command line's own imports.
+"""
+
+import importlib
+import sys
+
+from service.exits import leave, run
+
+
+def main() -> None:
+    """Run a command and exit: 0 done, 1 failed, 2 usage, 3 cannot start, 4 a check failed."""
+    if sys.argv[1:] == ["serve"]:
+        leave(run(importlib.import_module("service.commands.start").start))
+    importlib.import_module("service.cli").main()
+
 
 if __name__ == "__main__":
     main()

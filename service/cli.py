@@ -1,15 +1,13 @@
-"""Compose the command line; only this module knows exit codes."""
+"""Compose the command line."""
 
-import contextlib
 import logging
-import os
-import sys
 from collections.abc import Sequence
-from typing import Annotated, Final, NoReturn
+from typing import Annotated
 
 import typer
 
 import service
+from service import exits
 from service.commands import (
     bench,
     conform,
@@ -26,18 +24,7 @@ from service.commands import (
     train,
 )
 from service.commands import sample_data as sample
-from service.errors import (
-    ArtifactError,
-    CheckFailedError,
-    ConfigurationError,
-    ModelNotFoundError,
-    ServiceError,
-)
-
-FAILED: Final = 1
-USAGE: Final = 2
-CANNOT_START: Final = 3
-CHECK_FAILED: Final = 4
+from service.exits import leave
 
 app = typer.Typer(
     name="segserve",
@@ -88,43 +75,9 @@ def _options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 usage, 3 cannot start, 4 a check failed."""
-    code = run(arguments)
-    if code:
-        _leave(code)
-    sys.exit()
+    leave(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; an error is one message on stderr, never a trace."""
-    try:
-        app(arguments, prog_name="segserve")
-    except SystemExit as exc:  # typer's own way out: 0 for help, 2 for usage
-        return exc.code if isinstance(exc.code, int) else FAILED
-    except ConfigurationError as exc:
-        return _report(exc, USAGE)
-    except (ModelNotFoundError, ArtifactError) as exc:
-        return _report(exc, CANNOT_START)
-    except CheckFailedError as exc:
-        typer.echo(str(exc), err=True)
-        return CHECK_FAILED
-    except ServiceError as exc:
-        return _report(exc, FAILED)
-    return 0
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit without the interpreter's orderly end.
-
-    What was broken off may have left threads of Arrow amid a file. They call back into the interpreter, which
-    can crash it while it ends: an interrupted training was seen to exit with 139.
-    """
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it, or it is closed
-            stream.flush()
-    os._exit(code)
-
-
-def _report(error: ServiceError, code: int) -> int:
-    typer.echo(f"Error: {error}", err=True)
-    return code
+    return exits.run(lambda: app(arguments, prog_name="segserve"))

@@ -28,7 +28,7 @@
         └── InvocationTimeoutError
 
 Messages read alone: what was wrong, where, what is accepted. They never repeat a payload.
-Statuses belong to service.serving, exit codes to service.cli.
+Statuses belong to service.serving, exit codes to service.exits.
 """
 
 from enum import StrEnum

@@ -1,9 +1,10 @@
 """Say what a customer is to the model: column names, Spending_Power and the zero-purchase rule."""
 
+from __future__ import annotations
+
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
+from service.lazy import np, npt
 
 AGE: Final = "Age"
 INCOME: Final = "Income"

@@ -1,19 +1,21 @@
 """Hold a segmentation as plain numbers: all that an invocation needs, and nothing that runs code."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
-import numpy as np
-import numpy.typing as npt
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+import msgspec
+from msgspec import Meta
 
 from service.errors import CorruptArtifactError, IncompatibleArtifactError
 from service.features import FEATURE_NAMES, MAX_VALUE, ZERO_PURCHASE_RULE
+from service.lazy import np, npt
 from service.partition import Partition
 from service.transform import Transform
 
@@ -27,25 +29,24 @@ MAX_ID: Final = 999_999_999
 
 MAX_NAME_CHARACTERS: Final = 80
 
-_STRICT: Final = ConfigDict(extra="forbid", allow_inf_nan=False)
+_MAX_MESSAGE: Final = 200
+"""A message may repeat a value of the file."""
 
-Finite = Annotated[float, Field(allow_inf_nan=False, ge=-MAX_VALUE, le=MAX_VALUE)]
-Positive = Annotated[float, Field(allow_inf_nan=False, gt=0, le=MAX_VALUE)]
-NotNegative = Annotated[float, Field(allow_inf_nan=False, ge=0, le=MAX_VALUE)]
+Finite = Annotated[float, Meta(ge=-MAX_VALUE, le=MAX_VALUE)]
+Positive = Annotated[float, Meta(gt=0, le=MAX_VALUE)]
+NotNegative = Annotated[float, Meta(ge=0, le=MAX_VALUE)]
 
 
 @dataclass(frozen=True)
 class Segment:
     """Describe one cluster in business terms."""
 
-    __pydantic_config__ = _STRICT
-
-    id: Annotated[int, Field(ge=0, le=MAX_ID)]
+    id: Annotated[int, Meta(ge=0, le=MAX_ID)]
     """What an invocation answers; it goes on meaning the same people in later versions."""
-    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
-    size: Annotated[int, Field(ge=0)]
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+    size: Annotated[int, Meta(ge=0)]
     """Customers of the training data in it."""
-    share: Annotated[float, Field(ge=0, le=1)]
+    share: Annotated[float, Meta(ge=0, le=1)]
     profile: Mapping[str, Finite]
     """Mean of Age, Income, Purchases and Spending_Power, in the user's units."""
     outlier_distance: NotNegative
@@ -55,8 +56,6 @@ class Segment:
 @dataclass(frozen=True)
 class Golden:
     """Hold records with the segments they were given at training: the self-test."""
-
-    __pydantic_config__ = _STRICT
 
     records: tuple[tuple[NotNegative, NotNegative], ...]
     clusters: tuple[int, ...]
@@ -89,18 +88,16 @@ class Evidence:
 class SegmentModel:
     """Hold scaling, centroids and segments; `model.json` is this class, field by field."""
 
-    __pydantic_config__ = _STRICT
-
     transform: Transform
     mean: tuple[Finite, Finite]
     scale: tuple[Positive, Positive]
-    centroids: Annotated[tuple[tuple[Finite, Finite], ...], Field(min_length=1, max_length=MAX_CLUSTERS)]
+    centroids: Annotated[tuple[tuple[Finite, Finite], ...], Meta(min_length=1, max_length=MAX_CLUSTERS)]
     """In scaled space, one a segment, in the order of their ids."""
     segments: tuple[Segment, ...]
     """With ascending ids, not always 0 to k - 1."""
     income_median: NotNegative
     """Stands in for a missing Income when a file is scored."""
-    border_ratio: Annotated[float, Field(ge=1, le=MAX_VALUE)]
+    border_ratio: Annotated[float, Meta(ge=1, le=MAX_VALUE)]
     """A record is on a border when its second centroid is less than this many times as far as its first."""
     golden: Golden
     features: tuple[Literal["Age"], Literal["Spending_Power"]] = FEATURE_NAMES
@@ -133,10 +130,14 @@ class SegmentModel:
         return hashlib.sha256(self.to_json()).hexdigest()
 
     def is_healthy(self) -> bool:
-        """Tell whether every golden record is given the segment it must have."""
+        """Tell whether every golden record, alone, is given the segment that it must have."""
+        found = (self.ids[self.partition.assign_one(*record)] for record in self.golden.records)
+        return tuple(found) == self.golden.clusters
+
+    def is_healthy_in_bulk(self) -> bool:
+        """Tell the same of all golden records at once, which is another path through the arithmetic."""
         records = np.array(self.golden.records, dtype=np.float64).reshape(-1, 2)
-        one_by_one = tuple(self.ids[self.partition.assign_one(*record)] for record in self.golden.records)
-        return tuple(self.label(records).tolist()) == self.golden.clusters == one_by_one
+        return tuple(self.label(records).tolist()) == self.golden.clusters
 
     def label(self, vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         """Return the id of the segment of each record, shape (n_samples,): what an invocation answers.
@@ -202,11 +203,10 @@ class SegmentModel:
             raise CorruptArtifactError("model.json is not JSON") from exc
         _check_format(document)
         try:
-            model: Self = _adapter().validate_json(content)
-        except ValidationError as exc:
-            first = exc.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the document"
-            raise CorruptArtifactError(f"model.json: {where}: {first['msg']}") from None
+            model: Self = _decoder().decode(content)
+        except (msgspec.ValidationError, msgspec.DecodeError) as exc:
+            raise CorruptArtifactError(f"model.json: {str(exc)[:_MAX_MESSAGE]}") from None
+        _refuse_unknown(document)
         model._check_consistency()
         return model
 
@@ -221,9 +221,18 @@ class SegmentModel:
 
 
 @cache
-def _adapter() -> TypeAdapter[Any]:
-    """Return what validates a model; making it takes far longer than validating one."""
-    return TypeAdapter(SegmentModel)
+def _decoder() -> msgspec.json.Decoder[Any]:
+    """Return what reads and validates a model."""
+    return msgspec.json.Decoder(SegmentModel)
+
+
+def _refuse_unknown(document: Any) -> None:
+    """Raise CorruptArtifactError for keys that mean nothing here, which msgspec passes over."""
+    parts = [(SegmentModel, document), (Golden, document["golden"])]
+    parts += [(Segment, segment) for segment in document["segments"]]
+    for kind, part in parts:
+        for name in part.keys() - {member.name for member in fields(kind)}:
+            raise CorruptArtifactError(f"model.json: {name[:80]!r} is no member of {kind.__name__}")
 
 
 def _check_format(document: Any) -> None:

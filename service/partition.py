@@ -6,14 +6,14 @@ everywhere, so a record gets the same label to the last bit alone or in a batch,
 on any machine.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from service.lazy import np, npt
 from service.transform import Transform, transform_all, transform_one
 
 _BLOCK: Final = 4096

@@ -1,13 +1,17 @@
-"""Read the environment into one frozen object: SageMaker's own variables first, then SERVICE_*."""
+"""Read the environment into one frozen object: SageMaker's own variables first, then SERVICE_*.
 
+By a dataclass: importing a settings library would take longer than reading the model does.
+"""
+
+import dataclasses
 import os
-from collections.abc import Mapping
-from enum import StrEnum
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from types import NoneType
+from typing import Any, Final, get_args, get_type_hints
 
 from service import contract
 from service.errors import ConfigurationError
@@ -31,122 +35,109 @@ class Switch(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """Name the log levels."""
+    """Name the log levels; AWS's own containers also take their numbers (C89)."""
 
     DEBUG = "debug"
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
 
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _log_level(value: object) -> object:
-    """Accept the numbers that AWS's own containers take (C89) beside the names."""
-    numbers = {"10": LogLevel.DEBUG, "20": LogLevel.INFO, "30": LogLevel.WARNING, "40": LogLevel.ERROR}
-    return numbers.get(str(value), _lower(value))
+    @classmethod
+    def _missing_(cls, value: object) -> "LogLevel | None":
+        return {"10": cls.DEBUG, "20": cls.INFO, "30": cls.WARNING, "40": cls.ERROR}.get(str(value))
 
 
-class Settings(BaseSettings):
-    """Hold every setting; the first name of an alias that is set wins, an empty value counts as unset."""
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """Hold where a setting comes from, and which values it takes."""
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", case_sensitive=True)
+    variables: tuple[str, ...]
+    """The first one that is set wins."""
+    ge: int | None = None
+    le: int | None = None
+    pattern: str | None = None
+    max_length: int | None = None
 
-    host: str = Field("0.0.0.0", validation_alias="SERVICE_HOST")  # noqa: S104  # C6: all interfaces
+
+def _setting(default: Any, *variables: str, **limits: Any) -> Any:
+    """Return a field that is read from the environment."""
+    return dataclasses.field(default=default, metadata={"rule": _Rule(variables, **limits)})
+
+
+_PREFIX: Final = Path(contract.PREFIX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Hold every setting; the first variable of a field that is set wins, an empty one counts as unset."""
+
+    host: str = _setting("0.0.0.0", "SERVICE_HOST")  # noqa: S104  # C6: all interfaces
     """Address to listen on."""
-    port: int = Field(
-        contract.DEFAULT_PORT,
-        ge=0,
-        le=65535,
-        validation_alias=AliasChoices(contract.BIND_TO_PORT, "SERVICE_PORT"),
-    )
+    port: int = _setting(contract.DEFAULT_PORT, contract.BIND_TO_PORT, "SERVICE_PORT", ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
-    workers: int = Field(
-        1, ge=1, le=64, validation_alias=AliasChoices("SAGEMAKER_MODEL_SERVER_WORKERS", "SERVICE_WORKERS")
-    )
+    workers: int = _setting(1, "SAGEMAKER_MODEL_SERVER_WORKERS", "SERVICE_WORKERS", ge=1, le=64)
     """Server processes."""
-    prefix: Path = Field(Path(contract.PREFIX), validation_alias="SERVICE_PREFIX")
+    prefix: Path = _setting(_PREFIX, "SERVICE_PREFIX")
     """Where SageMaker's tree is."""
-    store: str = Field("models", validation_alias="SERVICE_STORE")
+    store: str = _setting("models", "SERVICE_STORE")
     """Folder of model versions."""
-    model: str | None = Field(None, validation_alias="SERVICE_MODEL")
+    model: str | None = _setting(None, "SERVICE_MODEL")
     """Model to serve: an artifact's path, or a version of the store."""
-    max_payload_mb: int = Field(
-        contract.MAX_PAYLOAD_MB,
-        ge=0,
-        le=10_000,
-        validation_alias=AliasChoices("SAGEMAKER_MAX_PAYLOAD_IN_MB", "SERVICE_MAX_PAYLOAD_MB"),
+    max_payload_mb: int = _setting(
+        contract.MAX_PAYLOAD_MB, "SAGEMAKER_MAX_PAYLOAD_IN_MB", "SERVICE_MAX_PAYLOAD_MB", ge=0, le=10_000
     )
     """Largest payload accepted, in MiB; 0 is no limit (C47)."""
-    timeout_s: int | None = Field(
-        None,
-        ge=1,
-        le=3600,
-        validation_alias=AliasChoices("SAGEMAKER_MODEL_SERVER_TIMEOUT", "SERVICE_TIMEOUT_S"),
+    timeout_s: int | None = _setting(
+        None, "SAGEMAKER_MODEL_SERVER_TIMEOUT", "SERVICE_TIMEOUT_S", ge=1, le=3600
     )
     """Longest invocation, in seconds. Default: 55, and none in a batch job."""
-    graceful_timeout_s: int = Field(25, ge=1, le=3600, validation_alias="SERVICE_GRACEFUL_TIMEOUT_S")
+    graceful_timeout_s: int = _setting(25, "SERVICE_GRACEFUL_TIMEOUT_S", ge=1, le=3600)
     """Time for requests in flight to finish after SIGTERM, in seconds (C4)."""
-    default_accept: str | None = Field(
-        None,
-        validation_alias=AliasChoices("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SERVICE_DEFAULT_ACCEPT"),
+    default_accept: str | None = _setting(
+        None, "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SERVICE_DEFAULT_ACCEPT"
     )
     """What to answer with when the request has no Accept, or `*/*` (C25). Default: `application/json`; in a
     batch job CSV for CSV, and lines for lines, so that no rows fuse (C54)."""
-    on_error: Annotated[OnError, BeforeValidator(_lower)] = Field(
-        OnError.REJECT, validation_alias="SERVICE_ON_ERROR"
-    )
+    on_error: OnError = _setting(OnError.REJECT, "SERVICE_ON_ERROR")
     """What becomes of a payload with a bad record: reject or placeholder."""
-    console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
+    console: Switch = _setting(Switch.ON, "SERVICE_CONSOLE")
     """Whether the console at /, /model, /live, /docs and /openapi.json are there: on or off."""
-    access_log: Annotated[Switch, BeforeValidator(_lower)] = Field(
-        Switch.ON, validation_alias="SERVICE_ACCESS_LOG"
-    )
+    access_log: Switch = _setting(Switch.ON, "SERVICE_ACCESS_LOG")
     """Whether each invocation is logged with sizes and time: on or off. Refusals always are."""
-    log_level: Annotated[LogLevel, BeforeValidator(_log_level)] = Field(
-        LogLevel.INFO, validation_alias=AliasChoices("SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
-    )
+    log_level: LogLevel = _setting(LogLevel.INFO, "SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
     """How much is logged: debug, info, warning or error."""
-    log_format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(
-        LogFormat.TEXT, validation_alias="SERVICE_LOG_FORMAT"
-    )
+    log_format: LogFormat = _setting(LogFormat.TEXT, "SERVICE_LOG_FORMAT")
     """Lines for people on stderr (text), one JSON object a line on stdout (json), or JSON unless stdout is a
     terminal (auto, which the image sets)."""
-    emf_namespace: str | None = Field(
-        None, max_length=255, pattern=r"^[A-Za-z0-9._/#:-]+$", validation_alias="SERVICE_EMF_NAMESPACE"
+    emf_namespace: str | None = _setting(
+        None, "SERVICE_EMF_NAMESPACE", max_length=255, pattern=r"^[A-Za-z0-9._/#:-]+$"
     )
     """CloudWatch namespace. With it, the line of each invocation carries its figures in CloudWatch's embedded
     metric format; needs lines in JSON."""
-    runtime_api: Annotated[Switch, BeforeValidator(_lower)] = Field(
-        Switch.ON, validation_alias="SERVICE_RUNTIME_API"
-    )
+    runtime_api: Switch = _setting(Switch.ON, "SERVICE_RUNTIME_API")
     """Whether AWS's own clients can call /endpoints/NAME/...: on or off."""
-    async_output: str | None = Field(None, validation_alias="SERVICE_ASYNC_OUTPUT")
+    async_output: str | None = _setting(None, "SERVICE_ASYNC_OUTPUT")
     """Where asynchronous invocations write: a folder or s3://BUCKET/PREFIX. Default: a temporary folder."""
-    async_input: Path | None = Field(None, validation_alias="SERVICE_ASYNC_INPUT")
+    async_input: Path | None = _setting(None, "SERVICE_ASYNC_INPUT")
     """Folder that file:// inputs of asynchronous invocations lie in. Default: none is read."""
-    s3_endpoint: str | None = Field(
-        None,
-        pattern=r"^https?://[^/]",
-        validation_alias=AliasChoices("SERVICE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    s3_endpoint: str | None = _setting(
+        None, "SERVICE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", pattern=r"^https?://[^/]"
     )
     """URL of what stands for Amazon S3 in asynchronous invocations. Default: Amazon S3 itself."""
-    multi_model: bool = Field(default=False, validation_alias=contract.MULTI_MODEL)
+    multi_model: bool = _setting(False, contract.MULTI_MODEL)
     """Whether models are loaded and unloaded while the server runs (C68)."""
-    max_models: int | None = Field(None, ge=1, validation_alias="SERVICE_MAX_MODELS")
+    max_models: int | None = _setting(None, "SERVICE_MAX_MODELS", ge=1)
     """Most models that a multi-model server loads; one more gets 507. Default: what memory allows."""
-    memory_reserve_mb: int = Field(64, ge=0, validation_alias="SERVICE_MEMORY_RESERVE_MB")
+    memory_reserve_mb: int = _setting(64, "SERVICE_MEMORY_RESERVE_MB", ge=0)
     """Memory that a multi-model server leaves free, in MiB; a load that finds less gets 507."""
-    registry: Path | None = Field(None, validation_alias="SERVICE_REGISTRY")
+    registry: Path | None = _setting(None, "SERVICE_REGISTRY")
     """Folder in which the workers of a multi-model server agree. Default: a temporary one."""
-    batch: bool = Field(default=False, validation_alias="SAGEMAKER_BATCH")
+    batch: bool = _setting(False, "SAGEMAKER_BATCH")
     """Whether this is a batch transform job (C47)."""
-    batch_strategy: str = Field("MULTI_RECORD", validation_alias="SAGEMAKER_BATCH_STRATEGY")
+    batch_strategy: str = _setting("MULTI_RECORD", "SAGEMAKER_BATCH_STRATEGY")
     """What /execution-parameters proposes (C48, C49)."""
-    max_concurrent_transforms: int | None = Field(
-        None, ge=0, le=1000, validation_alias="SAGEMAKER_MAX_CONCURRENT_TRANSFORMS"
+    max_concurrent_transforms: int | None = _setting(
+        None, "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", ge=0, le=1000
     )
     """What /execution-parameters proposes. Default: the number of workers."""
 
@@ -194,32 +185,81 @@ def read_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigurationError: A value is not accepted; names the variable, the value and what is.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    try:
-        return Settings(**{_variables(name)[0]: value for name, value in given.items()})
-    except ValidationError as exc:
-        raise ConfigurationError(_explain(exc, given)) from None
+    values = {}
+    for field, names in variables().items():
+        if overrides.get(field) is not None:
+            values[field] = _read(field, overrides[field], source=f"--{field.replace('_', '-')} ")
+            continue
+        name = next((name for name in names if os.environ.get(name)), None)
+        if name is not None:
+            values[field] = _read(field, os.environ[name], source=f"{name}=")
+    return Settings(**values)
 
 
 def variables() -> Mapping[str, tuple[str, ...]]:
     """Return each field's environment variables, the first of which wins."""
-    return {name: _variables(name) for name in Settings.model_fields}
+    return {name: rule.variables for name, rule in _RULES.items()}
 
 
-def _variables(name: str) -> tuple[str, ...]:
-    alias = Settings.model_fields[name].validation_alias
-    if isinstance(alias, AliasChoices):
-        return tuple(str(choice) for choice in alias.choices)
-    return (str(alias),)
+def defaults() -> Mapping[str, Any]:
+    """Return each field's default."""
+    return {field.name: field.default for field in dataclasses.fields(Settings)}
 
 
-def _explain(error: ValidationError, overrides: Mapping[str, Any]) -> str:
-    """Name the option or the variable that is wrong, its value and what is accepted."""
-    first = error.errors(include_url=False)[0]
-    field = next(name for name in Settings.model_fields if _variables(name)[0] == first["loc"][0])
-    if field in overrides:
-        source = f"--{field.replace('_', '-')} "
-    else:
-        source = f"{next(name for name in _variables(field) if os.environ.get(name))}="
-    message = first["msg"].removeprefix("Input should be ")
-    return f"{source}{str(first['input'])[:80]!r} is not accepted: it should be {message}"
+def _read(field: str, value: object, *, source: str) -> Any:
+    rule, kind = _RULES[field], _KINDS[field]
+    try:
+        return _READERS.get(kind, kind)(_checked(str(value).strip(), rule, kind))
+    except (ValueError, KeyError):
+        raise ConfigurationError(
+            f"{source}{str(value)[:80]!r} is not accepted: it should be {_describe(rule, kind)}"
+        ) from None
+
+
+def _checked(text: str, rule: _Rule, kind: type) -> str:
+    """Return the text; raise ValueError where it breaks the rule."""
+    if kind is int:
+        number = int(text)
+        if number < (rule.ge or 0) or (rule.le is not None and number > rule.le):
+            raise ValueError(text)
+    elif issubclass(kind, Enum):
+        return text.lower()
+    elif (rule.pattern and not re.search(rule.pattern, text)) or len(text) > (rule.max_length or len(text)):
+        raise ValueError(text)
+    return text
+
+
+def _describe(rule: _Rule, kind: type) -> str:
+    """Say in words what a setting takes."""
+    if kind is bool:
+        return "a boolean, true or false"
+    if kind is int:
+        range_ = f"from {rule.ge} to {rule.le}" if rule.le is not None else f"of at least {rule.ge}"
+        return f"an integer {range_}"
+    if issubclass(kind, Enum):
+        *words, last = (repr(str(member.value)) for member in kind)
+        return f"{', '.join(words)} or {last}"
+    longest = f", and at most {rule.max_length} characters" if rule.max_length else ""
+    return f"of the pattern {rule.pattern}{longest}"
+
+
+def _boolean(text: str) -> bool:
+    return _BOOLEANS[text.lower()]
+
+
+def _kind(hint: Any) -> type:
+    """Return what an annotation is without None."""
+    kind: type = next((part for part in get_args(hint) if part is not NoneType), hint)
+    return kind
+
+
+_BOOLEANS: Final = {
+    **dict.fromkeys(("true", "1", "yes", "on", "y", "t"), True),
+    **dict.fromkeys(("false", "0", "no", "off", "n", "f"), False),
+}
+_READERS: Final[Mapping[type, Callable[[str], Any]]] = {bool: _boolean}
+"""Of kinds that do not read themselves."""
+_RULES: Final[Mapping[str, _Rule]] = {
+    field.name: field.metadata["rule"] for field in dataclasses.fields(Settings)
+}
+_KINDS: Final = {name: _kind(hint) for name, hint in get_type_hints(Settings).items()}

@@ -7,12 +7,13 @@ Source: fdlibm s_log1p.c (Sun Microsystems, 1993) for the reduction, the coeffic
 of 1 ulp. Java's StrictMath uses the same, and so do Spark's SQL functions.
 """
 
+from __future__ import annotations
+
 import math
 from enum import StrEnum
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
+from service.lazy import np, npt
 
 _LN2_HI: Final = 6.93147180369123816490e-01
 _LN2_LO: Final = 1.90821492927058770002e-10

@@ -6,7 +6,7 @@ import pytest
 
 from service.errors import ConfigurationError
 from service.logs import LogFormat
-from service.settings import LogLevel, OnError, Settings, Switch, read_settings, variables
+from service.settings import LogLevel, OnError, Switch, defaults, read_settings, variables
 
 
 @pytest.fixture(autouse=True)
@@ -79,8 +79,8 @@ def test_no_payload_limit_and_no_timeout_in_batch(monkeypatch: pytest.MonkeyPatc
     ("variable", "value", "accepted"),
     [
         ("SAGEMAKER_BIND_TO_PORT", "eighty", "integer"),
-        ("SERVICE_PORT", "70000", "less than or equal to 65535"),
-        ("SERVICE_WORKERS", "0", "greater than or equal to 1"),
+        ("SERVICE_PORT", "70000", "an integer from 0 to 65535"),
+        ("SERVICE_WORKERS", "0", "an integer from 1 to 64"),
         ("SERVICE_ON_ERROR", "ignore", "'reject' or 'placeholder'"),
         ("SERVICE_CONSOLE", "maybe", "'on' or 'off'"),
         ("SERVICE_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
@@ -102,18 +102,18 @@ def test_a_bad_value_is_named_with_its_variable_and_what_is_accepted(
 
 
 def test_a_bad_option_is_named_as_the_option() -> None:
-    with pytest.raises(ConfigurationError, match=r"--port '99999' is not accepted: it should be less than"):
+    with pytest.raises(ConfigurationError, match=r"--port '99999' is not accepted: it should be an int"):
         read_settings(port=99999)
 
 
 def test_settings_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        read_settings().port = 1
+    with pytest.raises(AttributeError, match="cannot assign"):
+        read_settings().port = 1  # type: ignore[misc]
 
 
 def test_every_field_is_documented() -> None:
     source = Path(__file__).parents[1].joinpath("service/settings.py").read_text()
-    for field in Settings.model_fields:
+    for field in defaults():
         after = source.split(f"    {field}: ", 1)[1]
 
         assert after.split('    """', 1)[1].strip(), field

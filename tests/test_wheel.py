@@ -43,7 +43,7 @@ def test_the_wheel_names_its_command_and_extras(wheel: Path) -> None:
         metadata = archive.read(f"{info}/METADATA").decode()
         entry_points = archive.read(f"{info}/entry_points.txt").decode()
 
-    assert "segserve = service.cli:main" in entry_points
+    assert "segserve = service.__main__:main" in entry_points
     assert "Provides-Extra: train" in metadata
     assert "Requires-Python: >=3.11" in metadata
     assert not [

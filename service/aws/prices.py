@@ -6,7 +6,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+import msgspec
+from msgspec import Meta
 
 from service.aws.endpoint import Endpoint, is_ours, since
 from service.aws.names import EXPIRES_TAG
@@ -17,16 +18,13 @@ HOURS_A_MONTH: Final = 730
 _BUNDLED: Final = Path(__file__).with_name("prices.json")
 
 
-@dataclass(frozen=True)
-class PriceTable:
+class PriceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Hold prices an instance and hour, by region and instance type; `prices.json` is this class."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")
 
     as_of: date
     source: str
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
-    instance_hour: Mapping[str, Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    instance_hour: Mapping[str, Mapping[str, Annotated[float, Meta(ge=0)]]]
 
     def hourly(self, region: str, instance_type: str) -> float | None:
         """Return the price of an instance an hour, None where the table does not know it."""
@@ -41,13 +39,11 @@ def read_prices(path: Path | None = None) -> PriceTable:
     """
     source = path or _BUNDLED
     try:
-        return TypeAdapter(PriceTable).validate_json(source.read_bytes())
+        return msgspec.json.decode(source.read_bytes(), type=PriceTable)
     except OSError as exc:
         raise ConfigurationError(f"the price table {source} cannot be read: {exc.strerror}") from None
-    except ValidationError as exc:
-        first = exc.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise ConfigurationError(f"the price table {source} is not one: {where}: {first['msg']}") from None
+    except (msgspec.ValidationError, msgspec.DecodeError) as exc:
+        raise ConfigurationError(f"the price table {source} is not one: {exc}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """Write the answer to an invocation: labels alone, or everything that is known of each record."""
 
+from __future__ import annotations
+
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, assert_never
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
+from service.lazy import np, npt
 from service.model import SegmentModel
 from service.serving.media import Media
 from service.serving.reasons import Reasons, rule_of

@@ -1,30 +1,21 @@
-"""Put the application together: the fast lane ahead, FastAPI for the rest."""
+"""Put the application together: the contract's routes in plain ASGI, FastAPI behind them for people."""
 
+import asyncio
+import importlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import orjson
-from fastapi import FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
-
-import service
 from service import contract
 from service.artifact import Artifact
-from service.serving.card import model_card
-from service.serving.console import add_console, why_no_model
-from service.serving.fastlane import Endpoint, FastLane
-from service.serving.invocation import error_body
+from service.serving.fastlane import Endpoint, FastLane, Receive, Scope, Send, send_answer
+from service.serving.invocation import NO_ROUTE, error_body
 from service.serving.loading import check_default_accept, load_artifact, served_model
+from service.serving.media import Media
 from service.serving.multi_model import MultiModel
-from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, MODELS_PATHS, RUNTIME_PATHS
 from service.serving.runtime_api import RuntimeApi
 from service.serving.signals.access_log import AccessLog
 from service.serving.signals.board import Board
@@ -35,26 +26,19 @@ from service.serving.signals.source import ModelFacts, Source
 from service.serving.signals.tracing import Tracing
 from service.settings import Settings, Switch, read_settings
 
-_CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
+_PAGES: Final = frozenset({"/", "/model", "/docs", "/openapi.json", "/console"})
+"""What the framework answers, by the first part of the path."""
+
+_WARM_S: Final = 0.1
+"""After the start. Numpy takes longer to import than all before it; the first ping need not wait for it."""
 
 
-class SegmentationApp(FastAPI):
-    """Serve one model: contract routes in the fast lane, people's routes through the framework."""
+class SegmentationApp:
+    """Serve one model, or many: an ASGI application."""
 
     def __init__(self, artifact: Artifact | None, settings: Settings, *, board: Board) -> None:
         """Build the routes; without an artifact the app answers 503 (C17)."""
         has_console = settings.console is Switch.ON
-        super().__init__(
-            title="segserve",
-            version=service.__version__,
-            description=DESCRIPTION,
-            openapi_url="/openapi.json" if has_console else None,
-            docs_url=None,
-            redoc_url=None,
-            redirect_slashes=False,
-            exception_handlers={HTTPException: _refuse, Exception: _fail},
-            lifespan=_shutting_down,
-        )
         check_default_accept(settings)
         self.tracing = Tracing.from_environment()
         served = served_model(artifact, settings) if artifact else None
@@ -65,7 +49,7 @@ class SegmentationApp(FastAPI):
         journal = Journal(self.meter, access_log, trace_id=trace_id)
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
-        self.ticker = signals.ticker
+        self._ticker = signals.ticker
         self._fast_routes = {**self.lane.routes, **signals.routes}
         self._models = MultiModel(self.lane, settings) if settings.multi_model else None
         self._runtime = (
@@ -73,15 +57,12 @@ class SegmentationApp(FastAPI):
             if settings.runtime_api is Switch.ON
             else None
         )
-        if has_console:
-            self._add_docs()
-            self._add_model_card(artifact, settings)
-            add_console(self, artifact=artifact, settings=settings)
+        self._pages = _LatePages(artifact, settings) if has_console else None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Dispatch the contract's routes ahead of the middleware stack."""
-        if scope["type"] != "http":
-            await super().__call__(scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Dispatch a request, or follow the server's start and end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
             return
         path = scope["path"]
         endpoint: Endpoint = self._fast_routes.get(path, self._answer_others)
@@ -92,51 +73,56 @@ class SegmentationApp(FastAPI):
         else:
             await count_requests(endpoint, self.meter)(scope, receive, send)
 
-    async def _answer_others(self, scope: Any, receive: Any, send: Any) -> None:
+    async def _answer_others(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer what lies below /models and /endpoints, and leave the rest to the framework."""
         top = "/" + scope["path"].partition("/")[2].partition("/")[0]
         if top == contract.MODELS_PATH and self._models is not None:
             await self._models(scope, receive, send)
-        elif top == contract.ENDPOINTS_PATH and self._runtime is not None:
-            if not await self._runtime(scope, receive, send):
-                await super().__call__(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+        elif self._pages is not None and top in _PAGES:
+            await self._pages(scope, receive, send)
+        elif (
+            top != contract.ENDPOINTS_PATH
+            or self._runtime is None
+            or not await self._runtime(scope, receive, send)
+        ):
+            headers = ((b"content-type", Media.JSON.value.encode()),)
+            await send_answer(send, 404, headers, error_body("NotFound", NO_ROUTE))
 
-    def openapi(self) -> dict[str, Any]:
-        """Describe the API, the fast lane's routes included."""
-        if not self.openapi_schema:
-            schema = super().openapi()
-            more = {
-                **(RUNTIME_PATHS if self._runtime else {}),
-                **(MODELS_PATHS if self._models else {}),
-            }
-            schema["paths"] = {**CONTRACT_PATHS, **more, **schema["paths"]}
-            self.openapi_schema = schema
-        return self.openapi_schema
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Follow the server's start and end.
 
-    def _add_docs(self) -> None:
-        """Serve Swagger UI from the installed files: nothing is asked of third parties (C40)."""
-        self.mount("/docs/static", StaticFiles(packages=[("fastapi_offline", "static")]), name="docs-static")
+        Source: ASGI specification, "Lifespan Protocol".
+        """
+        await receive()
+        if self._ticker:
+            self._ticker.start()
+        asyncio.get_running_loop().call_later(_WARM_S, threading.Thread(target=self.lane.warm).start)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self.tracing:
+            await self.tracing.shut_down()
+        await send({"type": "lifespan.shutdown.complete"})
 
-        @self.get("/docs", include_in_schema=False)
-        async def docs() -> Response:
-            return get_swagger_ui_html(
-                openapi_url="openapi.json",
-                title="segserve API",
-                swagger_js_url="docs/static/swagger-ui-bundle.js",
-                swagger_css_url="docs/static/swagger-ui.css",
-                swagger_favicon_url="data:,",
-            )
 
-    def _add_model_card(self, artifact: Artifact | None, settings: Settings) -> None:
-        card = model_card(artifact) if artifact else None
+class _LatePages:
+    """Make the pages when the first of them is asked for."""
 
-        @self.get("/model", summary="Describe the model that is served")
-        async def model() -> Response:
-            if card is None:
-                raise HTTPException(503, why_no_model(settings))
-            return Response(orjson.dumps(card, option=orjson.OPT_INDENT_2), media_type="application/json")
+    def __init__(self, artifact: Artifact | None, settings: Settings) -> None:
+        self._artifact = artifact
+        self._settings = settings
+        self._made: Endpoint | None = None
+        self._lock = asyncio.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._lock:
+            if self._made is None:
+                self._made = await asyncio.to_thread(self._make)
+        await self._made(scope, receive, send)
+
+    def _make(self) -> Endpoint:
+        module = importlib.import_module("service.serving.pages")
+        pages: Endpoint = module.Pages(self._artifact, self._settings)
+        return pages
 
 
 def create_app(
@@ -167,29 +153,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-@asynccontextmanager
-async def _shutting_down(app: FastAPI) -> AsyncIterator[None]:
-    yield
-    if isinstance(app, SegmentationApp) and app.tracing:
-        await app.tracing.shut_down()
-
-
-async def _refuse(request: Request, exc: Exception) -> Response:
-    """Answer in the one form that every error has."""
-    status = exc.status_code if isinstance(exc, HTTPException) else 500
-    message = str(exc.detail) if isinstance(exc, HTTPException) and status not in _CODES else ""
-    if status == 404:
-        message = "there is no such route; see /docs, or POST records to /invocations"
-    elif status == 405:
-        message = f"this route does not take {request.method[:20]}"
-    headers = exc.headers if isinstance(exc, HTTPException) else None
-    body = error_body(_CODES.get(status, "Error"), message)
-    return Response(body, status_code=status, media_type="application/json", headers=headers)
-
-
-async def _fail(_request: Request, _exc: Exception) -> Response:
-    """Answer without the trace, which the server logs."""
-    body = error_body("InternalError", "the request failed; the server's log says why")
-    return Response(body, status_code=500, media_type="application/json")

@@ -5,6 +5,8 @@ brackets and commas. What remains is one array of numbers, which simdjson reads 
 of them. simdjson alone would flatten ragged rows silently.
 """
 
+from __future__ import annotations
+
 import re
 from array import array
 from collections import Counter
@@ -12,12 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, assert_never
 
-import numpy as np
-import numpy.typing as npt
-import simdjson
-
 from service.errors import InvalidPayloadError, RejectReason
 from service.features import MAX_VALUE
+from service.lazy import np, npt, simdjson
 from service.serving.media import Reader
 from service.serving.records import (
     Vector,

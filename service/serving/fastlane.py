@@ -20,6 +20,8 @@ from service.errors import (
     ModelNotReadyError,
     PayloadTooLargeError,
 )
+from service.lazy import np, simdjson
+from service.model import SegmentModel
 from service.serving.headers import InvocationHeaders, read_headers
 from service.serving.invocation import (
     Header,
@@ -75,6 +77,7 @@ class FastLane:
         self._plan_for = lru_cache(maxsize=512)(self._plan)
         self._meter = meter
         self._note = journal.note
+        self._is_warm = False
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="invocation")
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
@@ -92,8 +95,17 @@ class FastLane:
             await self.refuse_method(send, allowed="GET, POST, HEAD")
             return
         # A multi-model server starts without a model, and each was tested when it was loaded.
-        is_healthy = self._served.model.is_healthy() if self._served else self._settings.multi_model
+        is_healthy = self._is_healthy(self._served.model) if self._served else self._settings.multi_model
         await send_answer(send, 200 if is_healthy else 503, (self._version_header,), b"")
+
+    def _is_healthy(self, model: SegmentModel) -> bool:
+        return model.is_healthy() and (not self._is_warm or model.is_healthy_in_bulk())
+
+    def warm(self) -> None:
+        """Import what larger payloads need, so that the first of them does not wait for it; in a thread."""
+        simdjson.Parser()
+        np.zeros(0)
+        self._is_warm = True
 
     async def execution_parameters(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Propose how a batch transform job should call (C48)."""

@@ -1,12 +1,12 @@
 """Answer one invocation: bytes and headers in, bytes and headers out, no web framework."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
 from service.contract import MAX_ERROR_BYTES
@@ -26,6 +26,7 @@ from service.errors import (
     UnsupportedContentTypeError,
 )
 from service.features import MAX_VALUE
+from service.lazy import np, npt
 from service.model import SegmentModel
 from service.serving.answers import encode_details, encode_labels
 from service.serving.codec import Payload, decode, decode_plain
@@ -47,6 +48,8 @@ STATUSES: Final[Mapping[type[InvocationError], int]] = {
 }
 
 Header = tuple[bytes, bytes]
+
+NO_ROUTE: Final = "there is no such route; see /docs, or POST records to /invocations"
 
 VERSION_HEADER: Final = b"x-segserve-model-version"
 """Of every answer: which model gave it."""

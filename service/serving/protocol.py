@@ -34,8 +34,6 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._is_stopping = False
         self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
-        if self.app.ticker is not None:
-            self.app.ticker.start()
 
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made once it is known to be needed."""

@@ -3,6 +3,8 @@
 The careful half of the codec: any form of record, any error. `codec` tries its fast half first.
 """
 
+from __future__ import annotations
+
 import ast
 import csv
 import io
@@ -13,8 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
 from service.errors import InvalidPayloadError, InvalidRecordError, RejectReason
@@ -29,6 +29,7 @@ from service.features import (
     is_valid_value,
     spending_power,
 )
+from service.lazy import np, npt
 
 Vector = tuple[float, float]
 

@@ -1,6 +1,7 @@
 """Run the application on uvicorn: one process tree, no proxy before it, drained on SIGTERM."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -8,14 +9,13 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-import service
 from service.artifact import Artifact
 from service.errors import ConfigurationError
 from service.logs import log_config
@@ -23,7 +23,6 @@ from service.serving.app import AppFactory, create_app
 from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
-from service.serving.signals import tracing
 from service.serving.signals.board import Board
 from service.serving.versions import find_store
 from service.settings import Settings, variables
@@ -55,14 +54,14 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         )
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    settings = settings.model_copy(update={"registry": None}) if settings.workers == 1 else settings
+    settings = dataclasses.replace(settings, registry=None) if settings.workers == 1 else settings
     artifact = None if settings.multi_model else load_artifact(settings)
     app = create_app(artifact, settings)
     listener = _bind(settings)
     if settings.multi_model:
         _logger.info("Privileges kept: models come later, and may be readable by root alone")
     else:
-        drop_privileges([Path(service.__file__), Path(np.__file__), Path(os.__file__), find_model(settings)])
+        drop_privileges([*_imported_late(), find_model(settings)])
     url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
     if settings.workers == 1:
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has drained, then raised the signal again
@@ -71,8 +70,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     board = Board()
     with _registry(settings) as folder:
         # Each worker builds the application for itself, from the environment.
-        pinned = {"registry": folder, "model": _pin(settings, artifact)}
-        os.environ.update(_environment(settings.model_copy(update=pinned)))
+        pinned = dataclasses.replace(settings, registry=folder, model=_pin(settings, artifact))
+        os.environ.update(_environment(pinned))
         config = _config(AppFactory(board), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
 
@@ -111,6 +110,12 @@ class _Workers(Multiprocess):
         super().terminate_all()
 
 
+def _imported_late() -> list[Path]:
+    """Return files of the packages that are imported after the first request, if they are there."""
+    specs = (find_spec(name) for name in ("service", "numpy", "fastapi"))
+    return [Path(os.__file__), *(Path(spec.origin) for spec in specs if spec and spec.origin)]
+
+
 @contextlib.contextmanager
 def _registry(settings: Settings) -> Iterator[Path | None]:
     """Provide an empty folder in which the workers of a multi-model server agree on what is loaded."""
@@ -133,7 +138,7 @@ def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.C
         workers=settings.workers,
         http=ShortcutProtocol,
         ws="none",
-        lifespan="on" if tracing.is_wanted(os.environ) else "off",
+        lifespan="on",
         log_config=log_config(settings.log_level, is_json=settings.logs_json),
         access_log=False,
         server_header=False,
@@ -167,5 +172,5 @@ def _reachable(host: str) -> str:
 
 def _environment(settings: Settings) -> dict[str, str]:
     """Return the settings as environment variables."""
-    values = settings.model_dump(mode="json", exclude_none=True)
-    return {names[0]: str(values[field]) for field, names in variables().items() if field in values}
+    values = {field: getattr(settings, field) for field in variables()}
+    return {names[0]: str(values[field]) for field, names in variables().items() if values[field] is not None}

@@ -1,16 +1,17 @@
 """Tell how far the traffic is from the training data: the population stability index (PSI)."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Self
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 
 from service.features import FEATURE_NAMES
+from service.lazy import np, npt
 from service.serving.signals.board import Cells
 from service.serving.signals.layout import FEATURES, MAX_BINS, SEGMENTS
 

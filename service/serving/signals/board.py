@@ -4,6 +4,8 @@ No file, so nothing needs to be writable; no lock in the way of counting, since 
 own. A worker that dies leaves its row, counts and all, to the one that takes its place.
 """
 
+from __future__ import annotations
+
 import fcntl
 import mmap
 import os
@@ -11,15 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import reduction
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from service.lazy import np, npt
 from service.serving.signals.layout import DURATION_SUMS, N_CELLS, SEGMENTS
 
-Cells = npt.NDArray[np.uint64]
+Cells: TypeAlias = "npt.NDArray[np.uint64]"
 
 TICK_S: Final = 5
 """Seconds between two snapshots."""
@@ -58,10 +59,6 @@ class Board:
         """Take memory, or map what `fd` stands for."""
         self._fd = _take_memory() if fd is None else fd
         self._map = mmap.mmap(self._fd, _SIZE_BYTES)
-        self._all: Cells = np.frombuffer(self._map, dtype=np.uint64)
-        self._headers = self._all[:_HEADERS_END].reshape(_ROWS, _HEADER_CELLS)
-        self._rows = self._all[_HEADERS_END:_ROWS_END].reshape(_ROWS, N_CELLS)
-        self._snapshots = self._all[_ROWS_END:].reshape(N_TICKS, _SNAPSHOT_CELLS)
 
     def __reduce__(self) -> Any:
         """Hand the memory, not its content, to the process that is being started."""
@@ -76,10 +73,12 @@ class Board:
         row = next((row for row in range(_ROWS) if self._lock(row)), None)
         if row is None:
             raise RuntimeError("more workers than rows to count in")
-        header = self._headers[row]
+        header = memoryview(self._map)[_CELL_BYTES * _HEADER_CELLS * row :][
+            : _CELL_BYTES * _HEADER_CELLS
+        ].cast("Q")
         header[_PID] = os.getpid()
         header[_STARTED] = int(time.time() * 1e3)
-        header[_STARTS] += np.uint64(1)
+        header[_STARTS] += 1
         start = _CELL_BYTES * (_HEADERS_END + row * N_CELLS)
         return memoryview(self._map)[start : start + _CELL_BYTES * N_CELLS]
 
@@ -121,6 +120,22 @@ class Board:
             taken_s = float(kept[0]) / 1e3
             if _tick(taken_s) == tick:
                 yield taken_s, kept[1:].copy()
+
+    @cached_property
+    def _all(self) -> Cells:
+        return np.frombuffer(self._map, dtype=np.uint64)
+
+    @cached_property
+    def _headers(self) -> Cells:
+        return self._all[:_HEADERS_END].reshape(_ROWS, _HEADER_CELLS)
+
+    @cached_property
+    def _rows(self) -> Cells:
+        return self._all[_HEADERS_END:_ROWS_END].reshape(_ROWS, N_CELLS)
+
+    @cached_property
+    def _snapshots(self) -> Cells:
+        return self._all[_ROWS_END:].reshape(N_TICKS, _SNAPSHOT_CELLS)
 
     def _lock(self, number: int) -> bool:
         """Lock a byte for this process; the system unlocks it when the process ends, however it does."""

@@ -1,10 +1,10 @@
 """Hold what is noted of an answered invocation."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from service.lazy import np, npt
 from service.serving.invocation import Invocation
 
 

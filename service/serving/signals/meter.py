@@ -4,15 +4,17 @@ In the way of every request, so: integers in shared memory, nothing made, nothin
 event loop alone; `condense` may run in a thread.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
-import numpy as np
-
 from service.contract import INVOCATIONS_PATH
+from service.lazy import np
 from service.serving.invocation import Invocation
-from service.serving.signals.board import Board
+from service.serving.signals.board import Board, Cells
 from service.serving.signals.entry import Digest, Entry
 from service.serving.signals.layout import (
     ANSWER_SUM,
@@ -62,7 +64,7 @@ class Meter:
         row = board.claim()
         self._cells = row.cast("Q")
         self._sums = row.cast("d")
-        self._array = np.frombuffer(row, dtype=np.uint64)
+        self._row = row
         self._edges = edges
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
@@ -130,6 +132,10 @@ class Meter:
             for column, edges in enumerate(self._edges)
         )
         return Digest(segments, bins)
+
+    @cached_property
+    def _array(self) -> Cells:
+        return np.frombuffer(self._row, dtype=np.uint64)
 
     def _add(self, digest: Digest) -> None:
         for start, counts in zip((_SEGMENTS, _AGES, _POWERS), (digest.segments, *digest.bins), strict=False):

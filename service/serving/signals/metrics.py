@@ -1,12 +1,13 @@
 """Answer GET /metrics: everything that is counted, for Prometheus and SageMaker's collector (C42)."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator
 
-import numpy as np
-
 import service
 from service.contract import INVOCATIONS_PATH
+from service.lazy import np
 from service.serving.signals.baseline import measure_drift
 from service.serving.signals.board import Board, Cells
 from service.serving.signals.exposition import Exposition, Sample

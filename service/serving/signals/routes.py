@@ -25,6 +25,7 @@ COUNTED: Final = "segserve.counted"
 """Set in the scope of a request that is counted as an invocation, whatever its route."""
 METRICS_PATH: Final = "/metrics"
 LIVE_PATH: Final = "/live"
+_FIRST_TICK_S: Final = 1.0
 
 
 class Ticker:
@@ -39,7 +40,8 @@ class Ticker:
         """Begin, unless it has begun; call it from the event loop."""
         if not self._is_started:
             self._is_started = True
-            self._tick()
+            # By then numpy is there, and /ping has been answered.
+            asyncio.get_running_loop().call_later(_FIRST_TICK_S, self._tick)
 
     def _tick(self) -> None:
         model = self._source.model
