@@ -46,7 +46,7 @@ class SegmentationApp:
         self.meter = Meter(board, edges=facts.baseline.edges if facts and facts.baseline else None)
         access_log = AccessLog(settings, version=facts.version if facts else "none")
         trace_id = self.tracing.trace_id if self.tracing else None
-        journal = Journal(self.meter, access_log, trace_id=trace_id)
+        self._journal = journal = Journal(self.meter, access_log, trace_id=trace_id)
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self._ticker = signals.ticker
@@ -99,6 +99,7 @@ class SegmentationApp:
         asyncio.get_running_loop().call_later(_WARM_S, threading.Thread(target=self.lane.warm).start)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        self._journal.flush()
         if self.tracing:
             await self.tracing.shut_down()
         await send({"type": "lifespan.shutdown.complete"})

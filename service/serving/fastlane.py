@@ -4,6 +4,7 @@ A FastAPI route costs a multiple of what assigning a record does (findings: 75 t
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,13 @@ from service.errors import (
 )
 from service.lazy import np, simdjson
 from service.model import SegmentModel
-from service.serving.headers import InvocationHeaders, read_headers
+from service.serving.headers import InvocationHeaders, KnownHead, KnownHeads, read_headers
 from service.serving.invocation import (
     Header,
     Invocation,
     ServedModel,
     answer,
+    answer_few,
     answer_quickly,
     error_body,
     refuse,
@@ -84,6 +86,7 @@ class FastLane:
             contract.INVOCATIONS_PATH: self.invocations,
             contract.EXECUTION_PARAMETERS_PATH: self.execution_parameters,
         }
+        self.known_heads = KnownHeads()
         self.short_cuts: dict[bytes, ServedModel] = {}
         """Models by the raw path of their invocations: what needs no framework, and no search."""
         if served:
@@ -186,6 +189,21 @@ class FastLane:
             seconds = time.perf_counter() - started_s
             self._note(reply, request_id, inference_id, content_type, len(body), seconds)
         return reply
+
+    def answer_known(self, body: bytes, known: KnownHead, model: ServedModel) -> Invocation | None:
+        """Answer at once a request whose head is known; None for a payload that would hold up the loop."""
+        started_s = time.perf_counter()
+        reply = answer_few(body, known.plan, model)
+        if reply is None:
+            return self.answer_now(body, known.headers, model)
+        self._note(reply, b"", b"", known.headers[0], len(body), time.perf_counter() - started_s)
+        return reply
+
+    def keep_head(self, head: bytes, url: bytes, headers: InvocationHeaders) -> None:
+        """Keep what the parser found in the head of a request that was answered at once."""
+        with contextlib.suppress(InvocationError):  # of a request that was refused for its headers
+            plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
+            self.known_heads.keep(head, url, headers, plan)
 
     def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
         if len(content_type) + len(accept) + len(attributes) > MAX_PLAN_BYTES:

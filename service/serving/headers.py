@@ -6,12 +6,17 @@ from typing import Final, NamedTuple
 
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, INFERENCE_ID_HEADER
 from service.serving.invocation import Header
+from service.serving.media import Plan
 
 _ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
 _INFERENCE_ID: Final = INFERENCE_ID_HEADER.lower().encode()
 _REQUEST_ID: Final = b"x-request-id"
 _SAFE_ID: Final = re.compile(rb"[\w.:/+=@-]{1,64}")
 """Of the caller's own; others are replaced, not repeated."""
+
+
+_MAX_HEADS: Final = 512
+_MAX_HEAD_BYTES: Final = 2048
 
 
 class InvocationHeaders(NamedTuple):
@@ -24,6 +29,31 @@ class InvocationHeaders(NamedTuple):
     length: int
     """0 also where the payload comes in chunks."""
     request_id: bytes = b""
+
+
+class KnownHead(NamedTuple):
+    """Hold what the parser found in the head of a request that took the short cut."""
+
+    url: bytes
+    headers: InvocationHeaders
+    plan: Plan
+    """How such a request is answered."""
+
+
+class KnownHeads(dict[bytes, KnownHead]):
+    """Hold heads by their bytes, up to and with the empty line.
+
+    What a parser finds in the same bytes is the same, on whatever connection. Only heads of plain requests
+    are kept: POST, HTTP/1.1, kept alive, with a Content-Length.
+    """
+
+    def keep(self, head: bytes, url: bytes, headers: InvocationHeaders, plan: Plan) -> None:
+        """Keep a head, unless it is long, or one of a kind."""
+        if len(head) > _MAX_HEAD_BYTES or headers.request_id or headers.inference_id:
+            return
+        if len(self) >= _MAX_HEADS:
+            self.clear()
+        self[head] = KnownHead(url, headers, plan)
 
 
 def read_headers(headers: Sequence[Header]) -> InvocationHeaders:

@@ -74,40 +74,40 @@ class AccessLog:
             stream.flush()
 
     def _text_line(self, entry: Entry, stamp: str) -> str:
-        reply, inference_id, content_type, bytes_in, seconds, trace_id, _ = entry
+        reply = entry.reply
         is_refused = reply.status >= 400
         line = (
             f"{stamp} {_REFUSED if is_refused else _ANSWERED} status={reply.status} "
-            f"records={len(reply.places)} bytes_in={bytes_in} bytes_out={len(reply.body)} "
-            f"ms={seconds * 1e3:.2f} request_id={reply.request_id.decode()}"
+            f"records={len(reply.places)} bytes_in={entry.bytes_in} bytes_out={len(reply.body)} "
+            f"ms={entry.seconds * 1e3:.2f} request_id={reply.request_id.decode()}"
         )
         if self._has_many:
             line += f" model_version={_version_of(reply)}"
-        if inference_id:
-            line += f" inference_id={_text(inference_id)}"
+        if entry.inference_id:
+            line += f" inference_id={_text(entry.inference_id)}"
         if is_refused:
-            line += f" code={reply.error_code} content_type={_text(content_type)}"
-        if trace_id:
-            line += f" trace_id={trace_id}"
+            line += f" code={reply.error_code} content_type={_text(entry.content_type)}"
+        if entry.trace_id:
+            line += f" trace_id={entry.trace_id}"
         return f"{line}\n"
 
     def _json_line(self, entry: Entry, stamp: str) -> str:
-        reply, inference_id, content_type, bytes_in, seconds, trace_id, _ = entry
+        reply = entry.reply
         is_refused = reply.status >= 400
         constant = self._constant
         if self._has_many:
             constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(_version_of(reply))}'
         line = (
             f'{{"time":"{stamp}",{_REFUSED_JSON if is_refused else _ANSWERED_JSON},{constant},'
-            f'"status":{reply.status},"records":{len(reply.places)},"duration_ms":{seconds * 1e3:.3f},'
-            f'"bytes_in":{bytes_in},"bytes_out":{len(reply.body)},"request_id":"{reply.request_id.decode()}"'
+            f'"status":{reply.status},"records":{len(reply.places)},"duration_ms":{entry.seconds * 1e3:.3f},'
+            f'"bytes_in":{entry.bytes_in},"bytes_out":{len(reply.body)},"request_id":"{reply.request_id.decode()}"'
         )
-        if inference_id:
-            line += f',"inference_id":{_json(_shown(inference_id))}'
+        if entry.inference_id:
+            line += f',"inference_id":{_json(_shown(entry.inference_id))}'
         if is_refused:
-            line += f',"code":"{reply.error_code}","content_type":{_json(_shown(content_type))}'
-        if trace_id:
-            line += f',"trace_id":"{trace_id}"'
+            line += f',"code":"{reply.error_code}","content_type":{_json(_shown(entry.content_type))}'
+        if entry.trace_id:
+            line += f',"trace_id":"{entry.trace_id}"'
         if self._embedded:
             line += f',"errors":{int(is_refused)},{self._embedded % int(time.time() * 1e3)}'
         return f"{line}}}\n"

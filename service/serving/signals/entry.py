@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from service.lazy import np, npt
 from service.serving.invocation import Invocation
 
@@ -16,8 +18,8 @@ class Digest(NamedTuple):
     """Of Age and of Spending_Power; empty where features are not counted."""
 
 
-class Entry(NamedTuple):
-    """Hold an invocation that was answered."""
+class Entry(msgspec.Struct, frozen=True):
+    """Hold an invocation that was answered; a Struct, since one is made for each."""
 
     reply: Invocation
     inference_id: bytes

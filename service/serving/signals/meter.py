@@ -78,7 +78,8 @@ class Meter:
         """Count invocations that were answered."""
         cells = self._cells
         seconds_sum, bytes_in_sum, bytes_out_sum, answered = 0.0, 0, 0, 0
-        for reply, _, _, bytes_in, seconds, _, digest in entries:
+        for entry in entries:
+            reply, bytes_in, seconds, digest = entry.reply, entry.bytes_in, entry.seconds, entry.digest
             seconds_sum += seconds
             bytes_in_sum += bytes_in
             bytes_out_sum += len(reply.body)
