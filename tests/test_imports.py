@@ -40,6 +40,30 @@ run(["serve", "--port", "0", "--host", "127.0.0.1", "--store", sys.argv[1]])
 """
 
 
+FIRST = """
+import os, signal, sys, urllib.request
+import service.serving.app as app
+app._WARM_S = 3600
+from service.__main__ import main
+import service.commands.start as start
+
+def ask(url):
+    def answers():
+        assert urllib.request.urlopen(url + "/ping").status == 200
+        request = urllib.request.Request(url + "/invocations", b"[[25, 1250.0]]")
+        assert urllib.request.urlopen(request).read() == b"[2]"
+        print("\\n".join(sorted({name.split(".")[0] for name in sys.modules})), flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+    import threading
+    threading.Thread(target=answers).start()
+
+start._announce = ask
+os.environ.update(SERVICE_PORT="0", SERVICE_HOST="127.0.0.1", SERVICE_STORE=sys.argv[1])
+sys.argv[1:] = ["serve"]
+main()
+"""
+
+
 def loaded_modules(code: str, *arguments: str) -> set[str]:
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -65,6 +89,13 @@ def test_the_command_line_starts_without_the_web_framework_and_numbers() -> None
     )
 
     assert not modules & {"fastapi", "uvicorn", "pydantic_settings", "simdjson", *BANNED}
+
+
+def test_a_server_answers_its_first_requests_without_the_frameworks(store_path: Path) -> None:
+    modules = loaded_modules(FIRST, str(store_path))
+
+    assert {"uvicorn", "httptools", "orjson"} <= modules
+    assert not modules & {"fastapi", "starlette", "pydantic", "typer", "rich", "numpy", "simdjson", *BANNED}
 
 
 def test_importing_the_package_does_nothing() -> None:

@@ -193,7 +193,7 @@ FAILURES = [
     (["train"], 2, "train needs a customer file, or SageMaker's training tree"),
     (["score", "SAMPLE", "-o", "out.csv"], 3, "holds no model yet"),
     (["score", "SAMPLE"], 2, "--output"),
-    (["serve", "--port", "99999"], 2, "less than or equal to 65535"),
+    (["serve", "--port", "99999"], 2, "an integer from 0 to 65535"),
     (["models", "show"], 3, "holds no model yet"),
     (["models", "rollback"], 3, "no earlier production"),
     (["models", "promote", "x"], 3, "holds no model yet"),

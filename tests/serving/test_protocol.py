@@ -1,11 +1,14 @@
 """The short cut of the protocol: the same answers, in the same order, as the long way."""
 
+import contextlib
 import re
 import select
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import DEADLINE_S, RunningServer, start_server
@@ -100,6 +103,90 @@ def test_both_ways_answer_with_the_same_headers(connection: Connection, body: by
     assert {name: value for name, value in short[1].items() if name != "date"} == {
         name: value for name, value in long[1].items() if name != "date"
     }
+
+
+def test_a_head_that_is_known_is_answered_as_when_it_was_new(connection: Connection) -> None:
+    bodies = [b"[[25, 1250.0]]", b"[[25, 9000.0]]", b"[[70, 1250.0]]", b"[[25, 1250,0]", b"{25, 1250.000}"]
+    bodies = [body.ljust(14) for body in bodies]
+    new = []
+    for number, body in enumerate(bodies):
+        connection.send(post(body, f"X-New: {number}"))
+        new.append(connection.read())
+    known = []
+    for body in bodies * 2:
+        connection.send(post(body))
+        known.append(connection.read())
+
+    assert [(status, body) for status, _, body in known] == [(status, body) for status, _, body in new] * 2
+    assert {status for status, _, _ in new} == {200, 400}
+    assert len({headers["x-request-id"] for _, headers, _ in known}) == len(known)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        post(SMALL) * 3,
+        post(SMALL) + PING,
+        post(SMALL) + post(SMALL)[:-5],
+        post(SMALL)[:-1],
+        b"\r\n" + post(SMALL),
+        post(SMALL).replace(b"HTTP/1.1", b"HTTP/1.0"),
+        post(SMALL, "Connection: close"),
+        post(SMALL, "Expect: 100-continue"),
+    ],
+    ids=["thrice", "then a ping", "and a part", "cut short", "blank before", "1.0", "closing", "expecting"],
+)
+def test_what_follows_a_known_head_is_not_taken_for_a_payload(server: RunningServer, content: bytes) -> None:
+    fresh, used = Connection(server.url), Connection(server.url)
+    for _ in range(3):
+        used.send(post(SMALL))
+        assert used.read()[2] == b"[2]"
+    answers = []
+    for connection in (fresh, used):
+        connection.send(content)
+        connection.socket.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda socket_=connection.socket: socket_.recv(65536), b""))
+        answers.append(re.sub(rb"(x-request-id|date): [^\r]*", b"", answer))
+        connection.socket.close()
+
+    assert answers[0] == answers[1]
+
+
+def test_a_payload_that_looks_like_a_known_request_is_a_payload(connection: Connection) -> None:
+    inner = post(SMALL)
+    for _ in range(3):
+        connection.send(inner)
+        assert connection.read()[2] == b"[2]"
+    connection.send(post(inner, "Expect: 100-continue")[: -len(inner)])
+    assert connection.socket.recv(65536).startswith(b"HTTP/1.1 100 Continue")
+    connection.send(inner)
+
+    assert connection.read()[0] == 400
+    connection.send(PING)
+    assert connection.read()[0] == 200
+
+
+def test_a_known_head_does_not_outlive_its_model(tmp_path: Path, store_path: Path) -> None:
+    archive = next(store_path.glob("*/model.tar.gz"))
+    folder = tmp_path / "model"
+    shutil.unpack_archive(archive, folder)
+    with contextlib.ExitStack() as stack:
+        server = start_server(tmp_path, SAGEMAKER_MULTI_MODEL="true")
+        stack.callback(server.stop)
+        load = {"model_name": "a", "url": str(folder)}
+        assert httpx.post(f"{server.url}/models", json=load).status_code == 200
+        connection = Connection(server.url)
+        stack.callback(connection.socket.close)
+        request = post(SMALL).replace(b"/invocations", b"/models/a/invoke")
+        statuses = []
+        for _ in range(3):
+            connection.send(request)
+            statuses.append(connection.read()[0])
+        assert httpx.delete(f"{server.url}/models/a").status_code == 200
+        connection.send(request)
+
+        assert statuses == [200] * 3
+        assert connection.read()[0] == 404
 
 
 @pytest.mark.parametrize("body", [SMALL, OBJECTS, LARGE, b"x"], ids=["small", "objects", "large", "refused"])
