@@ -61,11 +61,6 @@ UNUSED: Final[Mapping[str, str]] = {
     "pygments*": "colours source code in rich's tracebacks, which the command line never prints",
     "prettytable*": "skops.card: model cards",
     "wcwidth*": "needed by prettytable alone",
-    "watchfiles*": "uvicorn --reload",
-    "websockets*": "uvicorn is told ws=none",
-    "yaml": "uvicorn's log configuration as YAML; ours is a dict",
-    "_yaml": "",
-    "pyyaml*": "",
 }
 """Pattern below the library folder, and why nothing is lost; an empty reason repeats the one above."""
 
