@@ -11,6 +11,7 @@ import mmap
 import os
 import tempfile
 import time
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -59,6 +60,8 @@ class Board:
         """Take memory, or map what `fd` stands for."""
         self._fd = _take_memory() if fd is None else fd
         self._map = mmap.mmap(self._fd, _SIZE_BYTES)
+        self._cells = memoryview(self._map).cast("Q")
+        self._sums = memoryview(self._map).cast("d")
 
     def __reduce__(self) -> Any:
         """Hand the memory, not its content, to the process that is being started."""
@@ -73,9 +76,7 @@ class Board:
         row = next((row for row in range(_ROWS) if self._lock(row)), None)
         if row is None:
             raise RuntimeError("more workers than rows to count in")
-        header = memoryview(self._map)[_CELL_BYTES * _HEADER_CELLS * row :][
-            : _CELL_BYTES * _HEADER_CELLS
-        ].cast("Q")
+        header = self._cells[_HEADER_CELLS * row :][:_HEADER_CELLS]
         header[_PID] = os.getpid()
         header[_STARTED] = int(time.time() * 1e3)
         header[_STARTS] += 1
@@ -96,21 +97,30 @@ class Board:
         return sums
 
     def keep_snapshot(self, *, segments: int) -> None:
-        """Keep the totals of this moment, unless another worker already has in this tick.
+        """Keep the totals of this moment, unless another worker already has in this tick; without numpy.
 
         Args:
             segments: How many of the SEGMENTS cells are used.
         """
         now_s = time.time()
-        kept = self._snapshots[_tick(now_s) % N_TICKS]
-        if _tick(kept[0] / 1e3) == _tick(now_s) or not self._lock(_SNAPSHOT_LOCK):
+        start = _ROWS_END + _SNAPSHOT_CELLS * (_tick(now_s) % N_TICKS)
+        if _tick(self._cells[start] / 1e3) == _tick(now_s) or not self._lock(_SNAPSHOT_LOCK):
             return
         try:
-            end = SEGMENTS.start + segments
-            kept[1 : 1 + end] = self.totals()[:end]
-            kept[0] = int(now_s * 1e3)
+            self._keep_totals(start + 1, end=SEGMENTS.start + segments)
+            self._cells[start] = int(now_s * 1e3)
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _SNAPSHOT_LOCK)
+
+    def _keep_totals(self, start: int, *, end: int) -> None:
+        """Write the first totals, up to a cell, from `start` on."""
+        rows = [
+            _HEADERS_END + row * N_CELLS for row in range(_ROWS) if self._cells[row * _HEADER_CELLS + _STARTS]
+        ]
+        totals = map(sum, zip(*(self._cells[row : row + end] for row in rows), strict=True))
+        self._cells[start : start + end] = memoryview(array("Q", [total % 2**64 for total in totals]))
+        for cell in range(DURATION_SUMS.start, DURATION_SUMS.stop):
+            self._sums[start + cell] = sum(self._sums[row + cell] for row in rows)
 
     def snapshots(self) -> Iterator[tuple[float, Cells]]:
         """Yield the kept totals of the last minutes with their Unix times, oldest first."""

@@ -25,7 +25,6 @@ COUNTED: Final = "segserve.counted"
 """Set in the scope of a request that is counted as an invocation, whatever its route."""
 METRICS_PATH: Final = "/metrics"
 LIVE_PATH: Final = "/live"
-_FIRST_TICK_S: Final = 1.0
 
 
 class Ticker:
@@ -40,8 +39,7 @@ class Ticker:
         """Begin, unless it has begun; call it from the event loop."""
         if not self._is_started:
             self._is_started = True
-            # By then numpy is there, and /ping has been answered.
-            asyncio.get_running_loop().call_later(_FIRST_TICK_S, self._tick)
+            self._tick()
 
     def _tick(self) -> None:
         model = self._source.model
