@@ -30,6 +30,16 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class KernelUse(StrEnum):
+    """Name how the compiled kernel is used."""
+
+    ON = "on"
+    """Always: the server does not start without it."""
+    OFF = "off"
+    AUTO = "auto"
+    """Where it is installed."""
+
+
 class LogLevel(StrEnum):
     """Name the log levels."""
 
@@ -101,6 +111,11 @@ class Settings(BaseSettings):
     """What becomes of a payload with a bad record: reject or placeholder."""
     console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
     """Whether the console at /, /model, /live, /docs and /openapi.json are there: on or off."""
+    kernel: Annotated[KernelUse, BeforeValidator(_lower)] = Field(
+        KernelUse.AUTO, validation_alias="SERVICE_KERNEL"
+    )
+    """Whether the compiled kernel answers plain payloads, with the same bytes in less time: on, off, or auto,
+    which is where it is installed."""
     access_log: Annotated[Switch, BeforeValidator(_lower)] = Field(
         Switch.ON, validation_alias="SERVICE_ACCESS_LOG"
     )

@@ -30,7 +30,8 @@ from service.serving.records import (
 
 _DIGITS: Final = b"0123456789+-.eE \t\r"
 _DIGITS_AND_NEWLINES: Final = _DIGITS + b"\n"
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
+"""Of UTF-8; it may stand before any text and means nothing."""
 _NPY_MAGIC: Final = b"\x93NUMPY"
 _BLANK: Final = b" \t\r\n"
 _COMMA: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
@@ -64,7 +65,7 @@ def decode(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
         InvalidPayloadError: The payload cannot be read.
         InvalidRecordError: A record is bad, and not lenient.
     """
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM)
     if not body or body.isspace():
         raise InvalidPayloadError("the payload is empty; an empty list of records is []")
     return decode_plain(body, reader=reader) or _decode_carefully(body, reader=reader, is_lenient=is_lenient)
@@ -76,8 +77,8 @@ def decode_plain(body: bytes, *, reader: Reader) -> Payload | None:
     Raises:
         InvalidPayloadError: An npy payload cannot be read.
     """
-    body = body.removeprefix(_BOM)
-    match _known(reader, body):
+    body = body.removeprefix(BOM)
+    match known_reader(reader, body):
         case Reader.NPY:
             vectors: npt.NDArray[np.float64] | None = npy_vectors(body)
         case known:
@@ -85,7 +86,7 @@ def decode_plain(body: bytes, *, reader: Reader) -> Payload | None:
     return Payload(vectors) if vectors is not None and _are_valid(vectors) else None
 
 
-def _known(reader: Reader, body: bytes) -> Reader:
+def known_reader(reader: Reader, body: bytes) -> Reader:
     """Return the reader, found by the first byte where the content type does not say."""
     if reader is not Reader.SNIFF:
         return reader
@@ -179,7 +180,7 @@ def _are_valid(vectors: npt.NDArray[np.float64]) -> bool:
 
 
 def _decode_carefully(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
-    known = _known(reader, body)
+    known = known_reader(reader, body)
     match known:
         case Reader.JSON:
             records: Iterable[object] = json_records(body, is_lenient=is_lenient)

@@ -29,7 +29,9 @@ from service.features import MAX_VALUE
 from service.model import SegmentModel
 from service.serving.answers import encode_details, encode_labels
 from service.serving.codec import Payload, decode, decode_plain
+from service.serving.kernel import Kernel
 from service.serving.media import Media, Plan, Reader, make_plan
+from service.serving.tally import Tally
 from service.settings import OnError
 
 STATUSES: Final[Mapping[type[InvocationError], int]] = {
@@ -69,6 +71,8 @@ class ServedModel:
     on_error: OnError = OnError.REJECT
     rules: Mapping[int, str] = field(default_factory=dict)
     """The rule in words of each segment, by id, where training found them."""
+    kernel: Kernel | None = None
+    """Answers plain payloads; without one Python does."""
     version_header: Header = field(init=False, repr=False)
     """Of every answer."""
 
@@ -86,10 +90,10 @@ class Invocation:
     content_type: str
     headers: tuple[Header, ...]
     """All but content-length and x-request-id, names in lower case."""
-    places: list[int] | npt.NDArray[np.int32] = field(default_factory=list)
-    """Where the segment of each good record stands in the model's."""
+    places: list[int] | npt.NDArray[np.int32] | Tally = field(default_factory=list)
+    """Where the segment of each good record stands in the model's; or how often each occurs."""
     vectors: Sequence[Sequence[float]] | npt.NDArray[np.float64] = ()
-    """Unscaled features of each good record, as many as there are places."""
+    """Unscaled features of each good record, as many as there are places; none beside a tally."""
     rejected: Mapping[RejectReason, int] | None = None
     """How many records were not used, and why; of a request that failed, the first one alone."""
     error_code: str = ""
@@ -139,7 +143,12 @@ def answer_quickly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | 
     try:
         if len(body) <= _SMALL and plan.is_plain_json and (few := _answer_few(body, plan, model)):
             return few
-        if plan.has_detail or plan.reader is Reader.NPY:
+        if plan.has_detail:
+            return None
+        if model.kernel and (labelled := model.kernel.answer(body, plan)):
+            text, tally = labelled
+            return Invocation(200, text, plan.content_type, (*plan.headers, model.version_header), tally)
+        if plan.reader is Reader.NPY:
             return None
         payload = decode_plain(body, reader=plan.reader)
         return None if payload is None else _succeed(payload, plan, model)
