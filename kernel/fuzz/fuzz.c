@@ -30,12 +30,12 @@ static uint64_t chance(uint64_t below) {
 }
 
 static void fail(const char *why, const kernel_payload *payload) {
-    FILE *file = fopen("fuzz-failure.bin", "wb");
+    FILE *file = fopen("build/fuzz-failure.bin", "wb");
     if (file) {
         fwrite(payload->text, 1, payload->length, file);
         fclose(file);
     }
-    fprintf(stderr, "%s: reader %d media %d kind %d length %zu, in fuzz-failure.bin\n", why, (int)payload->reader,
+    fprintf(stderr, "%s: reader %d media %d kind %d length %zu, in kernel/build/fuzz-failure.bin\n", why, (int)payload->reader,
             (int)payload->media, (int)payload->kind, payload->length);
     abort();
 }
