@@ -19,7 +19,7 @@ COPY kernel kernel
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf.secret \
     if [ -s /etc/pip.conf.secret ]; then export PIP_CONFIG_FILE=/etc/pip.conf.secret; fi \
     && python -m pip install --require-hashes --no-compile --target tools -r kernel/requirements.txt \
-    && PYTHONPATH=tools python -m pip install --no-build-isolation --no-deps --no-compile \
+    && PYTHONPATH=/build/tools python -m pip install --no-build-isolation --no-deps --no-compile \
         --target /image/opt/segserve/lib ./kernel
 COPY docker/slim.py docker/bytecode.py ./
 # Not scipy.libs: patchelf has rewritten it, and strip breaks it ("ELF load command not page-aligned"). What

@@ -21,7 +21,7 @@ serve: $(VENV)/run.stamp ## Train on a sample if there is no model yet, then ser
 
 kernel: $(VENV)/kernel.stamp ## Compile what answers plain payloads in a third of the time (needs a C compiler)
 
-fuzz: ## Fuzz the kernel under sanitizers (DURATION_S=30 or INPUTS=1000000)
+fuzz: ## Fuzz the kernel under sanitizers (DURATION_S=30, or INPUTS=1000000)
 	$(MAKE) --no-print-directory -C kernel fuzz
 
 aws: $(VENV)/aws.stamp ## Install what segserve local, push, deploy and the like need

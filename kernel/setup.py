@@ -19,7 +19,14 @@ setup(
             # Labels are the same to the last bit everywhere: no fused multiply-add, no shortened arithmetic.
             extra_compile_args=["/O2", "/fp:precise"]
             if sys.platform == "win32"
-            else ["-std=c11", "-O3", "-ffp-contract=off", "-fno-fast-math", "-fvisibility=hidden"],
+            else [
+                "-std=c11",
+                "-O3",
+                "-Werror=implicit-function-declaration",
+                "-ffp-contract=off",
+                "-fno-fast-math",
+                "-fvisibility=hidden",
+            ],
         )
     ],
     packages=[],

@@ -2,6 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core.h"
 
@@ -103,9 +104,27 @@ static PyObject *labeller_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     return self;
 }
 
-/* Turn the result into what Python gets; takes the answer's object over. */
-static PyObject *pack(kernel_result *result, PyObject *answer, const kernel_model *model) {
-    if (_PyBytes_Resize(&answer, (Py_ssize_t)result->length) < 0) {
+/* Return the answer's bytes; copied, for the limited API cannot shrink an object. */
+static PyObject *to_bytes(const kernel_result *result, int is_releasing) {
+    PyObject *answer = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)result->length);
+    char *to = answer ? PyBytes_AsString(answer) : NULL;
+    if (!to) {
+        return NULL;
+    }
+    if (is_releasing) {
+        Py_BEGIN_ALLOW_THREADS
+        memcpy(to, result->answer, result->length);
+        Py_END_ALLOW_THREADS
+    } else {
+        memcpy(to, result->answer, result->length);
+    }
+    return answer;
+}
+
+/* Turn the result into what Python gets. */
+static PyObject *pack(const kernel_result *result, const kernel_model *model, int is_releasing) {
+    PyObject *answer = to_bytes(result, is_releasing);
+    if (!answer) {
         return NULL;
     }
     return Py_BuildValue("(Nny#y#n)", answer, (Py_ssize_t)result->n_records, (const char *)result->counts,
@@ -152,35 +171,31 @@ static PyObject *labeller_answer(PyObject *self, PyObject *const *args, Py_ssize
     kernel_payload payload;
     kernel_result result = {0};
     enum kernel_status status;
-    PyObject *answer, *packed = NULL;
+    PyObject *packed;
+    int is_releasing;
     if (!read_arguments(&payload, args, n_args)) {
         return NULL;
     }
+    is_releasing = payload.length > RELEASING_BYTES;
     result.capacity = kernel_capacity(model, &payload);
-    answer = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)result.capacity);
-    if (!answer) {
-        return NULL;
-    }
-    result.answer = (uint8_t *)PyBytes_AsString(answer);
-    result.counts = PyMem_Calloc((size_t)model->n_clusters, sizeof *result.counts);
-    if (!result.counts) {
-        Py_DECREF(answer);
-        return PyErr_NoMemory();
-    }
-    if (payload.length <= RELEASING_BYTES) {
-        status = kernel_answer(model, &payload, &result);
-    } else {
+    result.answer = malloc(result.capacity);
+    result.counts = calloc((size_t)model->n_clusters, sizeof *result.counts);
+    if (!result.answer || !result.counts) {
+        status = KERNEL_NO_MEMORY;
+    } else if (is_releasing) {
         Py_BEGIN_ALLOW_THREADS
         status = kernel_answer(model, &payload, &result); /* the body is borrowed: the caller holds it */
         Py_END_ALLOW_THREADS
+    } else {
+        status = kernel_answer(model, &payload, &result);
     }
     if (status == KERNEL_ANSWERED) {
-        packed = pack(&result, answer, model);
+        packed = pack(&result, model, is_releasing);
     } else {
-        Py_DECREF(answer);
         packed = status == KERNEL_NOT_PLAIN ? Py_NewRef(Py_None) : PyErr_NoMemory();
     }
-    PyMem_Free(result.counts);
+    free(result.answer);
+    free(result.counts);
     free(result.sample);
     return packed;
 }
