@@ -4,9 +4,10 @@ ARG BASE_IMAGE=python:3.12-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
-# For strip alone; nothing of this stage but /image and /code goes into the image.
-# hadolint ignore=DL3008  # any strip will do, and a pinned version leaves the mirror with the next update
-RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
+# For strip and the kernel; nothing of this stage but /image and /code goes into the image.
+# hadolint ignore=DL3008  # any will do, and a pinned version leaves the mirror with the next update
+RUN apt-get update && apt-get install -y --no-install-recommends binutils gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # Dependencies first: they change only with their pins. A pip.conf for another index may come as a secret.
 COPY docker/requirements.txt ./
@@ -14,6 +15,12 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf.secret \
     if [ -s /etc/pip.conf.secret ]; then export PIP_CONFIG_FILE=/etc/pip.conf.secret; fi \
     && python -m pip install --require-hashes --no-compile --only-binary :all: \
         --target /image/opt/segserve/lib -r requirements.txt
+COPY kernel kernel
+RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf.secret \
+    if [ -s /etc/pip.conf.secret ]; then export PIP_CONFIG_FILE=/etc/pip.conf.secret; fi \
+    && python -m pip install --require-hashes --no-compile --target tools -r kernel/requirements.txt \
+    && PYTHONPATH=/build/tools python -m pip install --no-build-isolation --no-deps --no-compile \
+        --target /image/opt/segserve/lib ./kernel
 COPY docker/slim.py docker/bytecode.py ./
 # Not scipy.libs: patchelf has rewritten it, and strip breaks it ("ELF load command not page-aligned"). What
 # slim.py or strip should break in future shows here: bytecode.py imports it all.

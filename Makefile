@@ -11,13 +11,18 @@ IMAGE ?= segserve
 SDK := .venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help serve aws test lint format bench docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve kernel fuzz aws test lint format bench docs wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 serve: $(VENV)/run.stamp ## Train on a sample if there is no model yet, then serve on port 8080
 	$(BIN)/segserve demo
+
+kernel: $(VENV)/kernel.stamp ## Compile what answers plain payloads in a third of the time (needs a C compiler)
+
+fuzz: ## Fuzz the kernel under sanitizers (DURATION_S=30, or INPUTS=1000000)
+	$(MAKE) --no-print-directory -C kernel fuzz
 
 aws: $(VENV)/aws.stamp ## Install what segserve local, push, deploy and the like need
 
@@ -64,10 +69,11 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 		--output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
 		--output-file docker/requirements.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) kernel/requirements.in --output-file kernel/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
 
 clean: ## Remove the environment and what was built
-	rm -rf $(VENV) $(SDK) build dist
+	rm -rf $(VENV) $(SDK) build dist kernel/build kernel/*.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("segserve needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -76,6 +82,12 @@ $(VENV)/bin/python:
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) -r requirements/run.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(VENV)/kernel.stamp: kernel/pyproject.toml kernel/setup.py $(wildcard kernel/src/*) | $(VENV)/run.stamp
+	@command -v cc >/dev/null || { echo "make kernel needs a C compiler (cc); without the kernel segserve gives the same answers, only slower"; exit 1; }
+	$(PIP) -r kernel/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall ./kernel
 	touch $@
 
 $(VENV)/aws.stamp: requirements/aws.txt | $(VENV)/run.stamp

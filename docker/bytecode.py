@@ -28,6 +28,7 @@ IMPORTED: Final = (
     "rich._emoji_codes",
     "rich.progress",
     "rich.table",
+    "segserve_kernel",
     "simdjson",
     "sklearn.cluster",
     "sklearn.compose",

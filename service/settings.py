@@ -34,6 +34,16 @@ class Switch(StrEnum):
     OFF = "off"
 
 
+class KernelUse(StrEnum):
+    """Name how the compiled kernel is used."""
+
+    ON = "on"
+    """Always: the server does not start without it."""
+    OFF = "off"
+    AUTO = "auto"
+    """Where it is installed."""
+
+
 class LogLevel(StrEnum):
     """Name the log levels; AWS's own containers also take their numbers (C89)."""
 
@@ -102,6 +112,9 @@ class Settings:
     """What becomes of a payload with a bad record: reject or placeholder."""
     console: Switch = _setting(Switch.ON, "SERVICE_CONSOLE")
     """Whether the console at /, /model, /live, /docs and /openapi.json are there: on or off."""
+    kernel: KernelUse = _setting(KernelUse.AUTO, "SERVICE_KERNEL")
+    """Whether the compiled kernel answers plain payloads, with the same bytes in less time: on, off, or auto,
+    which is where it is installed."""
     access_log: Switch = _setting(Switch.ON, "SERVICE_ACCESS_LOG")
     """Whether each invocation is logged with sizes and time: on or off. Refusals always are."""
     log_level: LogLevel = _setting(LogLevel.INFO, "SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")

@@ -140,10 +140,10 @@ def _describe_block(
 def _encode_digits(labels: npt.NDArray[np.int32], media: Media) -> bytes:
     """Return labels of one digit each, by filling a template."""
     separator = b", " if media is Media.JSON else b"\n"
-    template = np.frombuffer(b"0" + separator, dtype=np.uint8)
-    text = np.tile(template, (len(labels), 1))
-    text[:, 0] += labels.astype(np.uint8)
-    return b"[%b]" % text.tobytes()[: -len(separator)] if media is Media.JSON else text.tobytes()
+    text = bytearray((b"0" + separator) * len(labels))
+    digits = np.frombuffer(text, dtype=np.uint8)[:: 1 + len(separator)]
+    digits += labels.astype(np.uint8)
+    return b"[%b]" % text[: -len(separator)] if media is Media.JSON else bytes(text)
 
 
 def _npy(labels: npt.NDArray[np.int32], bad: frozenset[int]) -> bytes:

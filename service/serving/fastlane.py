@@ -48,6 +48,8 @@ Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 INLINE_BYTES: Final = 64 * 1024
 """Larger payloads are answered in a thread, so that /ping never waits for one (C14)."""
+KERNEL_INLINE_BYTES: Final = 256 * 1024
+"""The same with the compiled kernel, which takes half a millisecond for them."""
 
 CAREFUL_BYTES: Final = 4 * 1024
 """The same for payloads that take microseconds a record: objects, errors, full detail."""
@@ -164,7 +166,7 @@ class FastLane:
         if model is None:
             error = ModelNotReadyError("no model is loaded")
             return self.refuse(error, headers, model, bytes_in=len(body), started_s=started_s)
-        reply = self.answer_now(body, headers, model) if len(body) <= INLINE_BYTES else None
+        reply = self.answer_now(body, headers, model) if len(body) <= inline_bytes(model) else None
         if reply is None:
             try:
                 reply = await self._answer_in_thread(body, headers, model, timeout_s or self._timeout_s)
@@ -289,6 +291,11 @@ class FastLane:
             self._version_header,
         )
         await send_answer(send, 405, headers, body)
+
+
+def inline_bytes(model: ServedModel) -> int:
+    """Return how large payloads may be that are answered in the event loop."""
+    return KERNEL_INLINE_BYTES if model.kernel else INLINE_BYTES
 
 
 def execution_parameters(settings: Settings) -> dict[str, int | str]:

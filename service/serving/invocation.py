@@ -31,7 +31,9 @@ from service.lazy import np, npt
 from service.model import SegmentModel
 from service.serving.answers import encode_details, encode_labels
 from service.serving.codec import Payload, decode, decode_plain
+from service.serving.kernel import Kernel
 from service.serving.media import Media, Plan, Reader, make_plan
+from service.serving.tally import Tally
 from service.settings import OnError
 
 STATUSES: Final[Mapping[type[InvocationError], int]] = {
@@ -73,6 +75,8 @@ class ServedModel:
     on_error: OnError = OnError.REJECT
     rules: Mapping[int, str] = field(default_factory=dict)
     """The rule in words of each segment, by id, where training found them."""
+    kernel: Kernel | None = None
+    """Answers plain payloads; without one Python does."""
     version_header: Header = field(init=False, repr=False)
     """Of every answer."""
     assign_one: Callable[[float, float], int] = field(init=False, repr=False, compare=False)
@@ -95,10 +99,10 @@ class Invocation(msgspec.Struct):
     content_type: str
     headers: tuple[Header, ...]
     """All but content-length and x-request-id, names in lower case."""
-    places: list[int] | npt.NDArray[np.int32] = msgspec.field(default_factory=list)
-    """Where the segment of each good record stands in the model's."""
+    places: list[int] | npt.NDArray[np.int32] | Tally = msgspec.field(default_factory=list)
+    """Where the segment of each good record stands in the model's; or how often each occurs."""
     vectors: Sequence[Sequence[float]] | npt.NDArray[np.float64] = ()
-    """Unscaled features of each good record, as many as there are places."""
+    """Unscaled features of each good record, as many as there are places; none beside a tally."""
     rejected: Mapping[RejectReason, int] | None = None
     """How many records were not used, and why; of a request that failed, the first one alone."""
     error_code: str = ""
@@ -148,7 +152,12 @@ def answer_quickly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | 
     if few := answer_few(body, plan, model):
         return few
     try:
-        if plan.has_detail or plan.reader is Reader.NPY:
+        if plan.has_detail:
+            return None
+        if model.kernel and (labelled := model.kernel.answer(body, plan)):
+            text, tally = labelled
+            return Invocation(200, text, plan.content_type, (*plan.headers, model.version_header), tally)
+        if plan.reader is Reader.NPY:
             return None
         payload = decode_plain(body, reader=plan.reader)
         return None if payload is None else _succeed(payload, plan, model)

@@ -6,6 +6,7 @@ from pathlib import Path
 from service.artifact import TRAINING, Artifact, read_artifact
 from service.errors import ConfigurationError, ModelNotFoundError
 from service.serving.invocation import ServedModel
+from service.serving.kernel import make_kernel
 from service.serving.media import Media, can_produce, produced_types
 from service.serving.reasons import read_rules
 from service.settings import Settings
@@ -38,7 +39,8 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
     """Return a model with the defaults that the settings ask for.
 
     Raises:
-        ConfigurationError: Answers of the default content type cannot be produced.
+        ConfigurationError: Answers of the default content type cannot be produced, or the kernel is wanted
+            and cannot be used.
     """
     check_default_accept(settings)
     return ServedModel(
@@ -47,6 +49,7 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
         default_accept=settings.default_accept or Media.JSON.value,
         on_error=settings.on_error,
         rules=read_rules(artifact.files.get(TRAINING)),
+        kernel=make_kernel(artifact.model, settings.kernel),
     )
 
 

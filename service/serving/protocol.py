@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.serving.fastlane import INLINE_BYTES, FastLane
+from service.serving.fastlane import FastLane, inline_bytes
 from service.serving.headers import InvocationHeaders, KnownHead, read_headers
 from service.serving.invocation import Invocation, ServedModel
 
@@ -86,7 +86,8 @@ class ShortcutProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Decide which way the request goes."""
         headers = read_headers(self.headers) if self._may_be_short() else None
-        if headers is not None and 0 < headers.length <= INLINE_BYTES:
+        model = self._model
+        if headers is not None and model is not None and 0 < headers.length <= inline_bytes(model):
             self._invocation = headers
             self._chunks.clear()
             return

@@ -136,16 +136,26 @@ def npy_vectors(body: bytes) -> npt.NDArray[np.float64]:
     Raises:
         InvalidPayloadError: It is not an array of numbers of shape (n_samples, 2), or is cut short.
     """
+    shape, is_fortran, dtype, offset = npy_layout(body)
+    vectors = np.frombuffer(memoryview(body)[offset:], dtype=dtype)
+    vectors = vectors.reshape(shape, order="F" if is_fortran else "C")
+    with np.errstate(over="ignore"):  # a longdouble may become infinite, which is refused by its record
+        return np.ascontiguousarray(vectors, dtype=np.float64)
+
+
+def npy_layout(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return an npy payload's shape (n_samples, 2), whether it is in Fortran's order, its dtype and offset.
+
+    Raises:
+        InvalidPayloadError: As `npy_vectors` does.
+    """
     shape, is_fortran, dtype, offset = _npy_header(body)
     shape = (1, *shape) if len(shape) == 1 else shape
     if dtype is None or len(shape) != 2 or shape[1] != 2:
         raise InvalidPayloadError("the npy array must hold numbers and have the shape (n, 2)")
-    content = memoryview(body)[offset:]
-    if len(content) != shape[0] * 2 * dtype.itemsize:
+    if len(body) - offset != shape[0] * 2 * dtype.itemsize:
         raise InvalidPayloadError("the npy array does not have as many bytes as its shape says")
-    vectors = np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if is_fortran else "C")
-    with np.errstate(over="ignore"):  # a longdouble may become infinite, which is refused by its record
-        return np.ascontiguousarray(vectors, dtype=np.float64)
+    return shape, is_fortran, dtype, offset
 
 
 def _npy_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any] | None, int]:

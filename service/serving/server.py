@@ -20,6 +20,7 @@ from service.artifact import Artifact
 from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import AppFactory, create_app
+from service.serving.kernel import describe_kernel
 from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
@@ -55,6 +56,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     settings = dataclasses.replace(settings, registry=None) if settings.workers == 1 else settings
+    _logger.info("Compiled kernel %s", describe_kernel(settings.kernel))
     artifact = None if settings.multi_model else load_artifact(settings)
     app = create_app(artifact, settings)
     listener = _bind(settings)

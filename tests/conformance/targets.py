@@ -90,6 +90,7 @@ class ProcessRun:
             "PATH": os.environ["PATH"],
             "SERVICE_PREFIX": str(launch.prefix),
             PORT: str(port),
+            "SERVICE_KERNEL": os.environ.get("SEGSERVE_KERNEL", "off"),  # the container has it on
             **launch.environment,
         }
         with self._log.open("wb") as output:

@@ -35,10 +35,7 @@ from service.serving.signals.layout import (
     duration_cells,
     request_cell,
 )
-
-SAMPLED: Final = 256
-"""Records of one payload whose features are looked at one by one; of more, up to 16 times fewer."""
-_MAX_STEP: Final = 16
+from service.serving.tally import Tally, sampling_step
 
 _ANSWERED: Final = request_cell(INVOCATIONS_PATH, 200)
 _DURATIONS: Final = duration_cells(INVOCATIONS_PATH).start
@@ -122,14 +119,17 @@ class Meter:
 
     def condense(self, reply: Invocation) -> Digest:
         """Count an answer's many records by themselves, in nanoseconds a record."""
-        places, vectors = np.asarray(reply.places), np.asarray(reply.vectors, dtype=np.float64)
-        segments = np.bincount(places, minlength=1) if len(places) else np.zeros(1, dtype=np.intp)
-        if self._edges is None or not len(vectors):
+        if isinstance(reply.places, Tally):
+            segments, sample, step = reply.places.segments, reply.places.sample, reply.places.step
+        else:
+            places, vectors = np.asarray(reply.places), np.asarray(reply.vectors, dtype=np.float64)
+            segments = np.bincount(places, minlength=1) if len(places) else np.zeros(1, dtype=np.intp)
+            step = sampling_step(len(vectors))
+            sample = vectors[::step]
+        if self._edges is None or not len(sample):
             return Digest(segments, ())
-        # Each record that is looked at stands for all that are not, so that payloads count by their size.
-        step = min(_MAX_STEP, max(1, len(vectors) // SAMPLED))
         bins = tuple(
-            np.bincount(np.searchsorted(edges, vectors[::step, column], side="right")) * step
+            np.bincount(np.searchsorted(edges, sample[:, column], side="right")) * step
             for column, edges in enumerate(self._edges)
         )
         return Digest(segments, bins)

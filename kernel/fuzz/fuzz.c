@@ -1,0 +1,407 @@
+/* Fuzz the core by itself, under sanitizers, against a second reading of the same rules.
+ *
+ *     make -C kernel fuzz DURATION_S=30        or        make -C kernel fuzz INPUTS=1000000
+ *
+ * Payloads are written, then mutated; half of them never are. What the core takes must be taken by a slow and
+ * simple reader too, built on strtod, and be answered with the same bytes, counts and sample. What was written
+ * plainly and not mutated it must take. The text lies at the very end of its own allocation, so that reading
+ * one byte too many is seen.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../src/core.h"
+
+#define MAX_BYTES (1 << 17)
+#define N_LEAST 8
+#define MAX_STEP 4
+
+static uint64_t seed;
+
+static uint64_t chance(uint64_t below) {
+    seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17; /* Marsaglia, Xorshift RNGs, 2003 */
+    return (seed * UINT64_C(2685821657736338717) >> 11) % below;
+}
+
+static void fail(const char *why, const kernel_payload *payload) {
+    FILE *file = fopen("build/fuzz-failure.bin", "wb");
+    if (file) {
+        fwrite(payload->text, 1, payload->length, file);
+        fclose(file);
+    }
+    fprintf(stderr, "%s: reader %d media %d kind %d length %zu, in kernel/build/fuzz-failure.bin\n", why, (int)payload->reader,
+            (int)payload->media, (int)payload->kind, payload->length);
+    abort();
+}
+
+/* ---- models --------------------------------------------------------------------------------------------- */
+
+static kernel_model make_model(int n_clusters, int is_log1p) {
+    static const char *const SEPARATORS[2] = {", ", "\n"};
+    kernel_model model = {{44.3, 7.1}, {15.1, 1.3}, is_log1p, n_clusters, NULL, NULL, NULL, {NULL, NULL}, 0};
+    size_t n = (size_t)n_clusters;
+    model.x = calloc(n, sizeof *model.x);
+    model.y = calloc(n, sizeof *model.y);
+    model.ids = calloc(n, sizeof *model.ids);
+    for (int media = 0; media < 2; media++) {
+        model.texts[media] = calloc(n, sizeof *model.texts[media]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        model.x[i] = (double)chance(4001) / 1000 - 2;
+        model.y[i] = (double)chance(4001) / 1000 - 2;
+        model.ids[i] = n_clusters == 5 ? (int32_t)(i * 249999999) : (int32_t)i;
+        for (int media = 0; media < 2; media++) {
+            kernel_text *text = &model.texts[media][i];
+            if (!kernel_write_text(text, model.ids[i], SEPARATORS[media])) {
+                abort();
+            }
+            if ((size_t)text->bytes[KERNEL_TEXT_BYTES - 1] > model.widest) {
+                model.widest = (size_t)text->bytes[KERNEL_TEXT_BYTES - 1];
+            }
+        }
+    }
+    return model;
+}
+
+/* ---- a second reading ----------------------------------------------------------------------------------- */
+
+static size_t skip(const char *text, size_t at, const char *any) {
+    while (text[at] && strchr(any, text[at])) {
+        at++;
+    }
+    return at;
+}
+
+/* Read a number by JSON's grammar; return where it ends, 0 where there is none. */
+static size_t number(const char *text, size_t at, double *value) {
+    size_t start = at, digits;
+    char *end;
+    digits = strspn(text + at, "0123456789");
+    if (digits == 0 || (digits > 1 && text[at] == '0')) {
+        return 0;
+    }
+    at += digits;
+    if (text[at] == '.') {
+        digits = strspn(text + at + 1, "0123456789");
+        if (digits == 0) {
+            return 0;
+        }
+        at += 1 + digits;
+    }
+    if (text[at] == 'e' || text[at] == 'E') {
+        at++;
+        at += text[at] == '+' || text[at] == '-';
+        digits = strspn(text + at, "0123456789");
+        if (digits == 0) {
+            return 0;
+        }
+        at += digits;
+    }
+    *value = strtod(text + start, &end);
+    return end == text + at && *value >= 0 && *value <= KERNEL_MAX_VALUE ? at : 0;
+}
+
+static size_t pair(const char *text, size_t at, const char *blanks, double *values) {
+    at = number(text, skip(text, at, blanks), &values[0]);
+    if (!at || text[at = skip(text, at, blanks)] != ',') {
+        return 0;
+    }
+    at = number(text, skip(text, at + 1, blanks), &values[1]);
+    return at ? skip(text, at, blanks) : 0;
+}
+
+/* Return the number of records, -1 where the text is refused. */
+static long read_text(const kernel_payload *payload, double *values) {
+    const char *text = (const char *)payload->text;
+    int is_json = payload->reader == KERNEL_READ_JSON, is_csv = payload->reader == KERNEL_READ_CSV;
+    const char *blanks = is_json ? " \t\r\n" : is_csv ? " \t" : " \t\r";
+    size_t at = skip(text, 0, " \t\r\n"), length = strlen(text);
+    long n = 0;
+    if (length != payload->length) {
+        return -1;
+    }
+    while (length && strchr(" \t\r\n", text[length - 1])) {
+        length--;
+    }
+    if (is_json) {
+        if (text[at] != '[') {
+            return -1;
+        }
+        at = skip(text, at + 1, blanks);
+    }
+    for (;;) {
+        at = skip(text, at, blanks);
+        if (!is_csv && text[at++] != '[') {
+            return -1;
+        }
+        at = pair(text, at, blanks, values + 2 * n);
+        if (!at || (!is_csv && text[at++] != ']')) {
+            return -1;
+        }
+        n++;
+        at = skip(text, at, blanks);
+        if (is_json) {
+            if (text[at] == ']') {
+                return at + 1 == length ? n : -1;
+            }
+            if (text[at++] != ',') {
+                return -1;
+            }
+            continue;
+        }
+        if (at >= length) {
+            return n;
+        }
+        at += is_csv && text[at] == '\r';
+        if (text[at++] != '\n') {
+            return -1;
+        }
+    }
+}
+
+#define VALUES_OF(type)                                                  \
+    for (size_t i = 0; i < n; i++) {                                     \
+        type value;                                                      \
+        memcpy(&value, payload->text + i * sizeof value, sizeof value);  \
+        values[i] = (double)value;                                       \
+    }                                                                    \
+    break
+
+static long read_numbers(const kernel_payload *payload, double *values) {
+    static const size_t SIZES[KERNEL_KINDS] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
+    size_t n = payload->length / (2 * SIZES[payload->kind]) * 2;
+    switch (payload->kind) {
+    case KERNEL_F4: VALUES_OF(float);
+    case KERNEL_F8: VALUES_OF(double);
+    case KERNEL_I1: VALUES_OF(int8_t);
+    case KERNEL_I2: VALUES_OF(int16_t);
+    case KERNEL_I4: VALUES_OF(int32_t);
+    case KERNEL_I8: VALUES_OF(int64_t);
+    case KERNEL_U1: VALUES_OF(uint8_t);
+    case KERNEL_U2: VALUES_OF(uint16_t);
+    case KERNEL_U4: VALUES_OF(uint32_t);
+    case KERNEL_U8: VALUES_OF(uint64_t);
+    default: return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!(values[i] >= 0 && values[i] <= KERNEL_MAX_VALUE)) {
+            return -1;
+        }
+    }
+    return n ? (long)(n / 2) : -1;
+}
+
+static int nearest(const kernel_model *model, double age, double power) {
+    double least = INFINITY, x, y;
+    int label = 0;
+    x = (age - model->mean[0]) / model->scale[0];
+    y = (power - model->mean[1]) / model->scale[1];
+    for (int i = 0; i < model->n_clusters; i++) {
+        double squared = (x - model->x[i]) * (x - model->x[i]) + (y - model->y[i]) * (y - model->y[i]);
+        if (squared < least) {
+            least = squared;
+            label = i;
+        }
+    }
+    return label;
+}
+
+/* ---- one input ------------------------------------------------------------------------------------------ */
+
+static void check(const kernel_model *model, const kernel_payload *payload, const kernel_result *result,
+                  const double *values, long n) {
+    int64_t counts[KERNEL_MAX_CLUSTERS] = {0};
+    size_t at = 0, step = (size_t)n / N_LEAST;
+    step = step < 1 ? 1 : step > MAX_STEP ? MAX_STEP : step;
+    if (result->n_records != (size_t)n || result->step != step || result->n_sampled != ((size_t)n + step - 1) / step) {
+        fail("another number of records", payload);
+    }
+    for (size_t i = 0; i < result->n_sampled; i++) {
+        if (memcmp(result->sample + 2 * i, values + 2 * i * step, 2 * sizeof *values) != 0) {
+            fail("another sample", payload);
+        }
+    }
+    at = payload->media == KERNEL_WRITE_NPY ? 128 : payload->media == KERNEL_WRITE_JSON;
+    for (long i = 0; i < n; i++) {
+        char text[32];
+        int label = nearest(model, values[2 * i], values[2 * i + 1]);
+        size_t length = sizeof(int32_t);
+        counts[label]++;
+        memcpy(text, &model->ids[label], length);
+        if (payload->media != KERNEL_WRITE_NPY) {
+            const char *separator = payload->media == KERNEL_WRITE_LINES ? "\n" : i + 1 < n ? ", " : "]";
+            length = (size_t)snprintf(text, sizeof text, "%d%s", (int)model->ids[label], separator);
+        }
+        if (at + length > result->length || memcmp(result->answer + at, text, length) != 0) {
+            fail("another answer", payload);
+        }
+        at += length;
+    }
+    if (at != result->length || memcmp(counts, result->counts, (size_t)model->n_clusters * sizeof *counts) != 0) {
+        fail("another length, or other counts", payload);
+    }
+}
+
+/* Answer a payload and check it; tell whether it was taken. */
+static int try_one(const kernel_model *model, kernel_payload payload, const uint8_t *text, size_t length) {
+    static double values[MAX_BYTES + 8];
+    kernel_result result = {0};
+    enum kernel_status status;
+    size_t ending = payload.reader != KERNEL_READ_ARRAY;
+    uint8_t *copy = malloc(length + ending + !(length + ending));
+    memcpy(copy, text, length);
+    if (ending) {
+        copy[length] = 0;
+    }
+    payload.text = copy;
+    payload.length = length;
+    result.capacity = kernel_capacity(model, &payload);
+    result.answer = malloc(result.capacity);
+    result.counts = calloc((size_t)model->n_clusters, sizeof *result.counts);
+    status = kernel_answer(model, &payload, &result);
+    if (status == KERNEL_ANSWERED) {
+        long n = ending ? read_text(&payload, values) : read_numbers(&payload, values);
+        if (n < 1) {
+            fail("taken, but not plain", &payload);
+        }
+        if (!model->is_log1p) { /* log1p is compared with Python's own (tests/kernel) */
+            check(model, &payload, &result, values, n);
+        }
+    }
+    free(copy);
+    free(result.answer);
+    free(result.counts);
+    free(result.sample);
+    return status == KERNEL_ANSWERED;
+}
+
+/* ---- inputs --------------------------------------------------------------------------------------------- */
+
+static size_t write_number(char *out) {
+    double value = (double)chance(UINT64_C(1) << 53) / (double)(UINT64_C(1) << chance(60));
+    switch (chance(8)) {
+    case 0: return (size_t)sprintf(out, "%d", (int)chance(100));
+    case 1: return (size_t)sprintf(out, "%d.%02d", (int)chance(100000), (int)chance(100));
+    case 2: return (size_t)sprintf(out, "%.17g", value);
+    case 3: return (size_t)sprintf(out, "%.*f", (int)chance(25), value);
+    case 4: return (size_t)sprintf(out, "%.*e", (int)chance(22), value);
+    case 5: return (size_t)sprintf(out, "%llu", (unsigned long long)((UINT64_C(1) << 53) + chance(9999)));
+    case 6: return (size_t)sprintf(out, "%llue-%d", (unsigned long long)chance(UINT64_C(1) << 63), (int)chance(32));
+    default: return (size_t)sprintf(out, "%d.%d", (int)chance(1000), (int)chance(10));
+    }
+}
+
+static size_t write_blank(char *out, const char *blanks) {
+    if (chance(4)) {
+        return 0;
+    }
+    *out = blanks[chance(strlen(blanks))];
+    return 1;
+}
+
+static size_t write_payload(char *out, enum kernel_reader reader, size_t n) {
+    const char *blanks = reader == KERNEL_READ_JSON ? " \t\r\n" : " \t";
+    int is_json = reader == KERNEL_READ_JSON, is_csv = reader == KERNEL_READ_CSV;
+    size_t at = write_blank(out, " \t\r\n");
+    if (is_json) {
+        out[at++] = '[';
+    }
+    for (size_t i = 0; i < n; i++) {
+        at += write_blank(out + at, blanks);
+        if (!is_csv) {
+            out[at++] = '[';
+        }
+        at += write_blank(out + at, blanks);
+        at += write_number(out + at);
+        out[at++] = ',';
+        at += write_blank(out + at, blanks);
+        at += write_number(out + at);
+        at += write_blank(out + at, blanks);
+        if (!is_csv) {
+            out[at++] = ']';
+        }
+        if (is_json && i + 1 < n) {
+            out[at++] = ',';
+        } else if (!is_json && (i + 1 < n || chance(2))) {
+            if (chance(2)) {
+                out[at++] = '\r';
+            }
+            out[at++] = '\n';
+        }
+    }
+    if (is_json) {
+        at += write_blank(out + at, blanks);
+        out[at++] = ']';
+    }
+    return at;
+}
+
+static size_t mutate(char *text, size_t length) {
+    static const char GLUE[] = "0123456789+-.eE,,[[]]{} \t\r\n\n:x\0\xff";
+    for (uint64_t times = 1 + chance(3); times > 0 && length > 0; times--) {
+        size_t at = chance(length), run = 1 + chance(6);
+        run = at + run > length ? length - at : run;
+        switch (chance(5)) {
+        case 0: text[at] = GLUE[chance(sizeof GLUE - 1)]; break;
+        case 1: text[at] = (char)chance(256); break;
+        case 2: memmove(text + at, text + at + run, length - at - run), length -= run; break;
+        case 3: memmove(text + at + run, text + at, length - at), length += run; break;
+        default: length = at; break;
+        }
+    }
+    return length;
+}
+
+int main(int argc, char **argv) {
+    static char text[2 * MAX_BYTES];
+    double seconds = argc > 1 ? atof(argv[1]) : 30;
+    uint64_t most = argc > 2 ? strtoull(argv[2], NULL, 10) : 0, inputs = 0, taken = 0, plain = 0;
+    time_t end = time(NULL) + (time_t)seconds;
+    kernel_model models[4];
+    seed = argc > 3 ? strtoull(argv[3], NULL, 10) | 1 : (uint64_t)time(NULL) | 1;
+    setlocale(LC_ALL, "C");
+    printf("seed %llu\n", (unsigned long long)seed);
+    for (int i = 0; i < 4; i++) {
+        models[i] = make_model((int[]){1, 4, 5, 40}[i], 0);
+    }
+    while (most ? inputs < most : time(NULL) < end) {
+        for (int i = 0; i < 1000; i++, inputs++) {
+            kernel_payload payload = {0};
+            size_t length, n = chance(50) ? 1 + chance(6) : 1 + chance(700);
+            int is_mutated = chance(2) != 0, was_taken;
+            kernel_model *model = &models[chance(4)];
+            payload.reader = (enum kernel_reader)chance(KERNEL_READERS);
+            payload.media = (enum kernel_media)chance(KERNEL_MEDIA);
+            payload.kind = (enum kernel_kind)chance(KERNEL_KINDS);
+            payload.n_least = N_LEAST;
+            payload.max_step = MAX_STEP;
+            model->is_log1p = chance(8) == 0;
+            if (payload.reader == KERNEL_READ_ARRAY) {
+                length = 2 * n * (size_t[]){4, 8, 1, 2, 4, 8, 1, 2, 4, 8}[payload.kind];
+                for (size_t at = 0; at < length; at++) {
+                    text[at] = (char)(is_mutated ? chance(256) : at % 4 == 3 ? 63 : chance(64));
+                }
+                length -= is_mutated && length ? chance(length) : 0;
+            } else {
+                length = write_payload(text, payload.reader, n);
+                length = is_mutated ? mutate(text, length) : length;
+            }
+            was_taken = try_one(model, payload, (const uint8_t *)text, length);
+            plain += !is_mutated;
+            taken += (uint64_t)was_taken;
+        }
+    }
+    printf("%llu inputs, %llu taken, %llu not mutated: nothing found\n", (unsigned long long)inputs,
+           (unsigned long long)taken, (unsigned long long)plain);
+    for (int i = 0; i < 4; i++) {
+        free(models[i].x), free(models[i].y), free(models[i].ids);
+        free(models[i].texts[0]), free(models[i].texts[1]);
+    }
+    return taken * 5 > inputs ? 0 : 1; /* else it proved little */
+}

@@ -1,0 +1,145 @@
+"""Use the compiled kernel where it is installed: plain payloads in one pass, without the interpreter's lock.
+
+What the kernel does not take, it leaves to `codec`; what it takes, it answers with the same bytes
+(tests/kernel). So nobody can tell from an answer which of the two gave it.
+"""
+
+import importlib
+import logging
+from array import array
+from functools import cache
+from itertools import chain
+from typing import Any, Final
+
+from service.errors import ConfigurationError, InvalidPayloadError
+from service.model import SegmentModel
+from service.serving.codec import BOM, known_reader
+from service.serving.media import Media, Plan, Reader
+from service.serving.records import npy_layout
+from service.serving.tally import MAX_STEP, SAMPLED, Tally
+from service.settings import KernelUse
+from service.transform import Transform
+
+MODULE: Final = "segserve_kernel"
+
+INTERFACE: Final = 1
+"""Of the extension that this module was written for; an older or newer one is left alone."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Kernel:
+    """Answer plain payloads with one model's labels."""
+
+    def __init__(self, extension: Any, model: SegmentModel) -> None:
+        """Hand the model's numbers over to the extension."""
+        labeller = extension.Labeller(
+            model.mean,
+            model.scale,
+            model.transform is Transform.LOG1P,
+            tuple(tuple(centroid) for centroid in model.centroids),
+            model.ids,
+        )
+        self._answer = labeller.answer
+        self._kinds: dict[str, int] = extension.KINDS
+        self._readers = {
+            Reader.JSON: extension.READ_JSON,
+            Reader.JSON_LINES: extension.READ_JSON_LINES,
+            Reader.CSV: extension.READ_CSV,
+            Reader.NPY: extension.READ_ARRAY,
+        }
+        self._writers = {
+            Media.JSON: extension.WRITE_JSON,
+            Media.JSON_LINES: extension.WRITE_LINES,
+            Media.CSV: extension.WRITE_LINES,
+            Media.NPY: extension.WRITE_NPY,
+        }
+
+    def answer(self, body: bytes, plan: Plan) -> tuple[bytes, Tally] | None:
+        """Return a payload's labels as the plan wants them, and their counts; None unless it is plain."""
+        body = body.removeprefix(BOM)
+        reader = known_reader(plan.reader, body)
+        kind, start = 0, 0
+        if reader is Reader.NPY:
+            try:
+                _, is_fortran, dtype, start = npy_layout(body)
+            except InvalidPayloadError:
+                return None
+            if is_fortran or dtype.str not in self._kinds:
+                return None
+            kind = self._kinds[dtype.str]
+        found = self._answer(
+            body, self._readers[reader], self._writers[plan.media], kind, start, SAMPLED, MAX_STEP
+        )
+        if found is None:
+            return None
+        text, records, segments, sample, step = found
+        return text, Tally(records, segments=segments, sample=sample, step=step)
+
+    def agrees(self, model: SegmentModel) -> bool:
+        """Tell whether the model's golden records are given the labels that the model gives them itself."""
+        records = model.golden.records
+        if not records:
+            return True
+        numbers = array("d", chain.from_iterable(records))
+        labels = [model.ids[model.partition.assign_one(*record)] for record in records]
+        kind, writer = self._kinds["<f8"], self._writers[Media.JSON]
+        reader = self._readers[Reader.NPY]
+        found = self._answer(numbers.tobytes(), reader, writer, kind, 0, SAMPLED, MAX_STEP)
+        return found is not None and found[0].decode() == str(labels)
+
+
+def make_kernel(model: SegmentModel, use: KernelUse) -> Kernel | None:
+    """Return a kernel for a model, None where Python is to do without.
+
+    Raises:
+        ConfigurationError: It must be used, and cannot be.
+    """
+    if use is KernelUse.OFF:
+        return None
+    extension, problem = _extension()
+    if extension is not None:
+        kernel = Kernel(extension, model)
+        if kernel.agrees(model):
+            return kernel
+        problem = "it labels the model's golden records otherwise than the model does"
+        _logger.error("Compiled kernel not used: %s", problem)
+    _check(use, problem)
+    return None
+
+
+def describe_kernel(use: KernelUse) -> str:
+    """Tell in a few words whether the compiled kernel is there to be used, and why not.
+
+    Raises:
+        ConfigurationError: It must be used, and cannot be.
+    """
+    if use is KernelUse.OFF:
+        return "off"
+    extension, problem = _extension()
+    if extension is not None:
+        return "on"
+    _check(use, problem)
+    return f"off ({problem})"
+
+
+def _check(use: KernelUse, problem: str) -> None:
+    if use is KernelUse.ON:
+        raise ConfigurationError(
+            f"SERVICE_KERNEL=on needs the compiled kernel, but {problem}: "
+            "run 'make kernel', or set SERVICE_KERNEL=auto"
+        )
+
+
+@cache
+def _extension() -> tuple[Any, str]:
+    """Return the extension, or None and what is wrong with it."""
+    try:
+        extension = importlib.import_module(MODULE)
+    except ModuleNotFoundError:
+        return None, "it is not installed"
+    except ImportError as exc:
+        return None, f"it does not load ({exc})"
+    if getattr(extension, "INTERFACE", None) != INTERFACE:
+        return None, "it is of another version of segserve"
+    return extension, ""
