@@ -8,17 +8,21 @@ uvicorn's way.
 
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.serving.fastlane import INLINE_BYTES, FastLane
 from service.serving.headers import InvocationHeaders, read_headers
 from service.serving.invocation import Invocation, ServedModel
+from service.serving.watch import WatchedProtocol
 
-MAX_HEADER_BYTES: Final = 64 * 1024
-"""Names and values of one request's headers together; httptools sets no limit."""
+MAX_SHORT_CUTS: Final = 8
+"""Of requests that came together: each holds up those of other clients."""
+
+_MAX_CHUNKS: Final = 64
+"""Parts of a payload that are kept apart: one of a single byte takes forty."""
 
 
-class ShortcutProtocol(HttpToolsProtocol):
+class ShortcutProtocol(WatchedProtocol):
     """Serve one connection; `app.lane` answers what takes the short cut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,29 +35,28 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._model: ServedModel | None = None
         """What answers it."""
         self._chunks: list[bytes] = []
-        self._header_bytes = 0
+        self._short_cuts_left = MAX_SHORT_CUTS
         self._is_stopping = False
         self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
         if self.app.ticker is not None:
             self.app.ticker.start()
 
+    def _feed(self, data: bytes | memoryview) -> None:
+        self._short_cuts_left = MAX_SHORT_CUTS
+        super()._feed(data)
+
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made once it is known to be needed."""
+        self.progress += 1
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
         self._invocation = None
         self._header_bytes = 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; too many of them end the connection with 400, as any malformed request does."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADER_BYTES:
-            raise ValueError("too many headers")
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Decide which way the request goes."""
+        self.progress += 1
         headers = read_headers(self.headers) if self._may_be_short() else None
         if headers is not None and 0 < headers.length <= INLINE_BYTES:
             self._invocation = headers
@@ -67,17 +70,22 @@ class ShortcutProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the payload."""
+        self.body_bytes += len(body)
         if self._invocation is None:
             super().on_body(body)
-        else:
-            self._chunks.append(body)
+            return
+        self._chunks.append(body)
+        if len(self._chunks) > _MAX_CHUNKS:
+            self._chunks = [b"".join(self._chunks)]
 
     def on_message_complete(self) -> None:
         """Answer, if the request took the short cut and the payload is quickly read."""
+        self.progress += 1
         headers, self._invocation = self._invocation, None
         if headers is None:
             super().on_message_complete()
             return
+        self._short_cuts_left -= 1
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         model, self._model = self._model, None
@@ -93,9 +101,13 @@ class ShortcutProtocol(HttpToolsProtocol):
         if self._invocation is None:
             super().shutdown()
 
+    def has_answered_early(self) -> bool:
+        """Tell whether the answer was sent before all of the payload had come."""
+        return self._invocation is None and super().has_answered_early()
+
     def _may_be_short(self) -> bool:
         self._model = self._short_cuts.get(self.url)
-        if self._model is None:
+        if self._model is None or self._short_cuts_left == 0:
             return False
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         return (
