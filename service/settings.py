@@ -90,11 +90,11 @@ class Settings(BaseSettings):
     header_timeout_s: int = Field(60, ge=1, le=3600, validation_alias="SERVICE_HEADER_TIMEOUT_S")
     """Time that a client has for a request's line and headers, in seconds; then it gets 408."""
     body_timeout_s: int = Field(60, ge=1, le=3600, validation_alias="SERVICE_BODY_TIMEOUT_S")
-    """Time that a client has for a payload, in seconds, with one more for each KiB that has come; then it gets
-    408. As long may it leave an answer unread."""
+    """Time that a client has for a payload, in seconds, with one more for each KiB that has come; then it
+    gets 408. As long may it leave an answer unread."""
     max_connections: int | None = Field(None, ge=1, le=1_000_000, validation_alias="SERVICE_MAX_CONNECTIONS")
-    """Most connections of a server process; for one more, those that wait longest without a request are closed.
-    Default: what the limit of open files allows."""
+    """Most connections of a server process; for one more, those that wait longest without a request are
+    closed. Default: what the limit of open files allows."""
     graceful_timeout_s: int = Field(25, ge=1, le=3600, validation_alias="SERVICE_GRACEFUL_TIMEOUT_S")
     """Time for requests in flight to finish after SIGTERM, in seconds (C4)."""
     default_accept: str | None = Field(

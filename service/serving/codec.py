@@ -32,6 +32,7 @@ _DIGITS: Final = b"0123456789+-.eE \t\r"
 _DIGITS_AND_NEWLINES: Final = _DIGITS + b"\n"
 _BOM: Final = b"\xef\xbb\xbf"
 _NPY_MAGIC: Final = b"\x93NUMPY"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _BLANK: Final = b" \t\r\n"
 _COMMA: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 _NOT_PLAIN: Final = b"not plain"
@@ -67,6 +68,8 @@ def decode(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
     body = body.removeprefix(_BOM)
     if not body or body.isspace():
         raise InvalidPayloadError("the payload is empty; an empty list of records is []")
+    if body.startswith(_GZIP_MAGIC):
+        raise InvalidPayloadError("the payload is compressed; send it as it is")
     return decode_plain(body, reader=reader) or _decode_carefully(body, reader=reader, is_lenient=is_lenient)
 
 

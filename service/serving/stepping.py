@@ -1,8 +1,8 @@
 """Parse one connection's bytes in small steps, within limits that httptools does not set.
 
-Whoever sends ten thousand requests in one packet would otherwise hold up all others while they are parsed, and
-have each of them in memory. Bytes that are neither payload nor a finished part of a request are counted as they
-come: an endless target, header, trailer or chunk extension is never complete, so that no callback hears of it.
+Whoever sends ten thousand requests in one packet would otherwise hold up all others while they are parsed,
+and have each of them in memory. Bytes that are neither payload nor a finished part of a request are counted as
+they come: an endless target, header, trailer or chunk extension is never complete, and no callback hears of it.
 """
 
 from enum import IntEnum
@@ -76,10 +76,16 @@ class SteppingProtocol(HttpToolsProtocol):
         self._unparsed: bytes | memoryview = b""
         self._is_scheduled = False
         self.is_refused = False
-        """Whether the client was told that this is no HTTP, and is waited for to close."""
+        """Whether what has come is no HTTP: nothing more is parsed, and the client waited for to close."""
+        self._is_told = False
         self._rest_bytes = 0
         self._would_change = False
         """Whether the request asks for another protocol."""
+
+    @property
+    def has_unparsed(self) -> bool:
+        """Tell whether bytes wait to be parsed."""
+        return bool(self._unparsed)
 
     def connection_made(self, transport: Any) -> None:
         """Take the connection."""
@@ -141,6 +147,8 @@ class SteppingProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._unparsed:
             self._schedule()
+        if self.is_refused and not self.transport.is_closing():
+            self._tell()
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -189,6 +197,18 @@ class SteppingProtocol(HttpToolsProtocol):
         self.logger.warning("Invalid HTTP request received.")
         self.is_refused = True
         self._unparsed = b""
+        self._tell()
+
+    def _tell(self) -> None:
+        """Send the refusal, once all requests before are answered: answers have the order of requests."""
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        is_pending = cycle is not None and not cycle.response_complete
+        if self.pipeline or (is_pending and not cycle.more_body) or self._is_told:
+            return
+        self._is_told = True
+        if is_pending:  # its payload will never be whole
+            cycle.disconnected = True
+            cycle.message_event.set()
         self.send_400_response("Invalid HTTP request received.")
 
     def _throw_away(self, data: bytes) -> None:
@@ -199,11 +219,13 @@ class SteppingProtocol(HttpToolsProtocol):
     def _stay(self, rest: bytes) -> None:
         """Parse a request that would change the protocol again, without that wish.
 
-        httptools has taken what follows its head for the other protocol's: the payload would be lost, and what
-        of it comes in another packet taken for a request.
+        httptools has taken what follows its head for the other protocol's: the payload would be lost, and
+        what of it comes in another packet taken for a request.
         """
         self._would_change = False
-        head = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        head = [
+            b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        ]
         head += [b"%b: %b" % pair for pair in self.headers if pair[0] not in _OF_THE_CONNECTION]
         head += [b"connection: close" for pair in self.headers if _asks_to_close(*pair)][:1]
         self.parser = httptools.HttpRequestParser(self)

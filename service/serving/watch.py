@@ -1,8 +1,8 @@
 """Close connections whose clients keep the server waiting: uvicorn itself would wait for ever.
 
 One look at all connections every few seconds costs requests nothing: no clock is read for them and no timer
-set. A payload may take as long as it needs while it keeps coming at a least rate, so that large ones over slow
-links still work.
+set. A payload may take as long as it needs while it keeps coming at a least rate, so that large ones over
+slow links still work.
 """
 
 import asyncio
@@ -80,14 +80,10 @@ class WatchedProtocol(SteppingProtocol):
         stage = self.progress % 3
         if self.is_refused:
             return Wait.REST, self.progress
-        if self.pipeline or self.flow.read_paused:
+        if self.pipeline or self.flow.read_paused or (stage != Stage.BODY and not is_answered):
             return Wait.NOTHING, 0
-        if stage == Stage.BODY and self.has_answered_early():
-            return Wait.REST, self.progress
         if stage == Stage.BODY:
-            return Wait.BODY, self.progress
-        if not is_answered:
-            return Wait.NOTHING, 0
+            return (Wait.REST if self.has_answered_early() else Wait.BODY), self.progress
         return (Wait.HEAD if stage == Stage.HEAD else Wait.REQUEST), self.progress
 
     def has_answered_early(self) -> bool:

@@ -55,6 +55,14 @@ class Victim:
         assert received.endswith(b"[2]")
         return time.monotonic() - started_s
 
+    def answer_s_of_ping(self) -> float:
+        """Ask for a ping alone, where no model can answer by default; return how long that took."""
+        started_s = time.monotonic()
+        with self._open() as connection:
+            connection.sendall(PING.replace(HOST, HOST + b"Connection: close\r\n"))
+            assert statuses(read_all(connection)) == [200]
+        return time.monotonic() - started_s
+
     def pss_bytes(self) -> int:
         """Return the server's proportional share of memory; needs Linux."""
         rollup = Path(f"/proc/{self.server.process.pid}/smaps_rollup").read_text()
@@ -130,4 +138,3 @@ def unharmed(victim: Victim, *, growth_bytes: int = 24 * MIB) -> Iterator[Victim
     assert victim.threads() <= threads + 6, "threads are left"  # pools grow to their size once
     assert victim.pss_bytes() < pss + growth_bytes
     assert b"Traceback" not in victim.server.log.read_bytes()
-

@@ -72,7 +72,9 @@ def test_payloads_in_tiny_chunks_cost_little_more_than_their_bytes(victim: Victi
     assert victim.pss_bytes() < before + 40 * MIB
 
 
-@pytest.mark.parametrize("request_bytes", [PING, post(SMALL), post(b"x"), b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_bytes", [PING, post(SMALL), post(b"x"), b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
 def test_a_flood_of_pipelined_requests_does_not_keep_others_waiting(
     victim: Victim, request_bytes: bytes
 ) -> None:
@@ -80,9 +82,7 @@ def test_a_flood_of_pipelined_requests_does_not_keep_others_waiting(
     before = victim.pss_bytes()
     connections = [victim.connect(timeout_s=0.2) for _ in range(20)]
     with ThreadPoolExecutor(4) as pool:
-        running = [
-            pool.submit(_send_unread, connection, request_bytes * 5000) for connection in connections
-        ]
+        running = [pool.submit(_send_unread, connection, request_bytes * 5000) for connection in connections]
         longest_s = max(victim.answer_s() for _ in range(10))
         for task in running:
             task.result()
@@ -102,7 +102,9 @@ def test_pipelined_requests_are_all_answered_in_their_order_by_the_step(victim: 
     """Parsed in steps, requests and payloads lie across their borders."""
     bodies = [b"[" + b", ".join([SMALL[1:-1]] * n) + b"]" for n in (1, 700, 3, 2000, 1, 5000, 2)] * 5
     chunked = [
-        CHUNKED + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:])) + b"0\r\n\r\n"
+        CHUNKED
+        + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:]))
+        + b"0\r\n\r\n"
         for body in bodies
     ]
     requests = b"".join(post(body) + PING + other for body, other in zip(bodies, chunked, strict=True))

@@ -1,4 +1,4 @@
-"""Requests whose length two readers could see differently: refused, never guessed; and odd versions, targets."""
+"""Requests that two readers could divide differently are refused, never guessed; and odd paths, versions."""
 
 import socket
 
@@ -102,12 +102,21 @@ def test_an_unusual_request_that_has_one_meaning_is_answered(
     assert statuses(read_all(victim.send(request_bytes + LAST))) == [*expected, 200]
 
 
+@pytest.mark.parametrize("first", [PING, post(SMALL), post(b"x" * 5000), post(SMALL) * 20 + PING * 20])
+def test_the_refusal_comes_after_the_answers_to_what_was_asked_before(victim: Victim, first: bytes) -> None:
+    """It once came first, where a client took it for the answer to another request."""
+    received = statuses(read_all(victim.send(first + b"GET / NONSENSE\r\n\r\n" + PING)))
+
+    assert received[-1] == 400
+    assert len(received) == first.count(b"HTTP/1.1") + 1
+
+
 @pytest.mark.parametrize("wish", [b"h2c", b"websocket", b"TLS/1.3"])
 @pytest.mark.parametrize("is_split", [False, True])
 def test_a_wish_for_another_protocol_is_ignored_and_the_payload_is_none_of_it(
     victim: Victim, wish: bytes, *, is_split: bool
 ) -> None:
-    """Java's client wishes for h2c at first. In a packet of its own the payload was once read as a request."""
+    """Java's client wishes for h2c. In a packet of its own the payload was once taken for a request."""
     wishes = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + wish, b"HTTP2-Settings: AAMAAABk")
     payload = b"[" + b" " * (len(SMUGGLED) - 2) + b"]" if not is_split else SMUGGLED
     request = post(payload, *wishes)

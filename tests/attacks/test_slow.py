@@ -75,12 +75,15 @@ def test_hundreds_of_dripping_clients_are_closed_while_others_are_answered(victi
 
     def all_closed() -> bool:
         drip(connections)
-        return all([is_closed(connection) for connection, byte in connections if byte != b"\r\n"])
+        closed = [is_closed(connection) for connection, byte in connections if byte != b"\r\n"]
+        return all(closed)
 
     wait_until(all_closed, what="the server to lose patience", deadline_s=30)
 
 
-@pytest.mark.parametrize(("begin", "what"), [(HEAD, b"head"), (BODY, b"payload"), (post(SMALL) + BODY, b"payload")])
+@pytest.mark.parametrize(
+    ("begin", "what"), [(HEAD, b"head"), (BODY, b"payload"), (post(SMALL) + BODY, b"payload")]
+)
 def test_a_client_that_is_too_slow_is_told_so(victim: Victim, begin: bytes, what: bytes) -> None:
     received = read_all(victim.send(begin), deadline_s=30)
 
@@ -105,7 +108,7 @@ def test_a_payload_that_keeps_coming_may_take_longer(victim: Victim) -> None:
 
 
 def test_an_answer_may_take_longer_than_its_request(victim: Victim) -> None:
-    """An open connection whose last request is answered waits for the next one, far longer than for a head."""
+    """A connection whose last request is answered waits for the next one, far longer than for a head."""
     connection = victim.send(post(SMALL))
     connection.recv(65536)
     time.sleep(SLOW_S)
@@ -152,5 +155,3 @@ def test_a_full_server_keeps_those_that_it_is_answering(small: Victim) -> None:
         connection.sendall(b"]")
 
     assert all(statuses(read_all(connection)) == [200] for connection in busy)
-
-
