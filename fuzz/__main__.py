@@ -25,7 +25,8 @@ KEEP_DIR: Final = Path("build") / "fuzz"
 """Where inputs that broke something are kept."""
 
 _SHARES: Final = {
-    "json": 3.0, "csv": 3.0, "npy": 3.0, "payload": 4.0, "ways": 1.0, "http": 0.5, "headers": 3.0, "runtime": 1.0,
+    "json": 3.0, "csv": 3.0, "npy": 3.0, "payload": 4.0, "ways": 1.0, "http": 0.5,
+    "headers": 3.0, "runtime": 1.0,
     "archive": 0.2, "manifest": 0.3, "model": 0.2, "hyperparameters": 1.0, "customers": 0.1, "parquet": 0.1,
 }  # fmt: skip
 """Of the inputs: those that are run quickly get more."""

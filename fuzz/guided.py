@@ -1,6 +1,7 @@
 """Run one target under atheris, in a process of its own: `python -m fuzz.guided TARGET COUNTS [OPTION...]`.
 
-The options are libFuzzer's. Counts are kept in a file that the parent reads: this process ends without a word.
+The options are libFuzzer's. Counts are kept in a file that the parent reads: this process ends without one
+more word.
 """
 
 import logging

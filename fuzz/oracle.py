@@ -1,4 +1,4 @@
-"""Answer payloads as scikit-learn alone would: text to a float64 array of shape (n, 2) to Pipeline.predict."""
+"""Answer payloads as scikit-learn alone would: to a float64 array of shape (n, 2), to Pipeline.predict."""
 
 import io
 import json
@@ -72,7 +72,8 @@ def read_csv(body: bytes) -> Vectors | None:
 def read_npy(body: bytes) -> Vectors | None:
     """Return what np.load reads of an npy payload, None where it does not.
 
-    Two things it takes are refused on purpose: booleans, which are no numbers here, and bytes behind the array.
+    Two things it takes are refused on purpose: booleans, which are no numbers here, and bytes behind the
+    array.
     """
     stream = io.BytesIO(body)
     try:

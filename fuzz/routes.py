@@ -1,4 +1,4 @@
-"""Ask every route of a real server what its OpenAPI description allows, and what it does not (schemathesis)."""
+"""Ask every route of a real server what its description allows, and what it does not (schemathesis)."""
 
 import os
 import re

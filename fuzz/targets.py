@@ -1,4 +1,4 @@
-"""Name what is fuzzed: each target takes bytes, and tells whether they were good input; raises when it breaks."""
+"""Name what is fuzzed: a target takes bytes, tells whether they were good, and raises when it breaks."""
 
 import copy
 import gzip
@@ -120,7 +120,7 @@ def _statuses(answers: bytes) -> list[int]:
 
 
 def _headers(data: bytes) -> bool:
-    parts = (data.split(b"\n", 2) + [b"", b""])[:3]
+    parts = [*data.split(b"\n", 2), b"", b""][:3]
     content_type, accept, attributes = (part.decode("latin-1") for part in parts)
     try:
         make_plan(content_type, accept, attributes, default_accept=JSON, on_error=OnError.REJECT)
@@ -184,8 +184,10 @@ def _document(data: bytes, *, name: str) -> bool:
 
 
 _VALUES: Final[Sequence[object]] = (
-    None, True, -1, 0, 1, 2**31, 2**63, 2**64, -(2**63), 1e308, -1e308, 1e-320, 0.5, float("nan"), float("inf"),
-    "", "x", "\0", "\ud800", "é" * 200, [], {}, [[]], [None], {"a": 1}, "1", [1, 2], [[1, 2]], "none", 10**400,
+    None, True, -1, 0, 1, 2**31, 2**63, 2**64, -(2**63), 1e308, -1e308, 1e-320, 0.5,
+    float("nan"), float("inf"),
+    "", "x", "\0", "\ud800", "é" * 200, [], {}, [[]], [None], {"a": 1}, "1", [1, 2], [[1, 2]], "none",
+    10**400,
 )  # fmt: skip
 
 
@@ -263,14 +265,17 @@ def _json_seeds() -> list[bytes]:
         "[[25, 1250.0]]", "[]", "[[1e3, 0.5], [0, 1E-7]]", "[25, 1250.0]", '{"instances": [[1, 2]]}',
         '[{"Age": 1, "Spending_Power": 2}]', '{"Age": 1, "Income": 2, "Purchases": 0}', '{"inputs": []}',
         '[{"features": [1, 2]}]', "[1, 2]\n[3, 4]\n", "[[NaN, 1]]", "[[1e400, 1]]", "[[true, 1]]", "[" * 300,
-        '[["\\ud800", 1]]', "[[1, 2], [3]]", "[[[1, 2]]]", "\ufeff[[1,2]]", "[[-0.0, 2]]", "[[123456789012345678901, 1]]",
+        '[["\\ud800", 1]]', "[[1, 2], [3]]", "[[[1, 2]]]", "\ufeff[[1,2]]", "[[-0.0, 2]]",
+        "[[123456789012345678901, 1]]",
     )  # fmt: skip
 
 
 def _csv_seeds() -> list[bytes]:
     return _texts(
-        "25,1250.0\n45,3000.5\n", "Age,Spending_Power\n1,2\n", "income,PURCHASES,Gender,Age\n1,2,M,3\n", '"1",2\r\n',
-        "1,2\r3,4", "\n\n1,2\n", "nan,1\n", "1;2\n", "\ufeffAge,Spending_Power\n", "1e400,1\n", '"1\n', "+1,.5\n", "0x1,1\n",
+        "25,1250.0\n45,3000.5\n", "Age,Spending_Power\n1,2\n", "income,PURCHASES,Gender,Age\n1,2,M,3\n",
+        '"1",2\r\n',
+        "1,2\r3,4", "\n\n1,2\n", "nan,1\n", "1;2\n", "\ufeffAge,Spending_Power\n", "1e400,1\n", '"1\n',
+        "+1,.5\n", "0x1,1\n",
     )  # fmt: skip
 
 
@@ -305,11 +310,15 @@ def _http_seeds() -> list[bytes]:
     return _texts(
         f"POST /invocations HTTP/1.1\r\n{sized}", f"POST /invocations HTTP/1.1\r\n{chunked}",
         f"POST /invocations HTTP/1.1\r\n{sized}GET /ping HTTP/1.1\r\n\r\n", "GET /ping HTTP/1.0\r\n\r\n",
-        f"POST /invocations HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n{sized}", "GET /x%00 HTTP/1.1\r\n\r\n",
-        f"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\n{sized}", "GET http://a/ping HTTP/1.1\r\n\r\n",
+        f"POST /invocations HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n{sized}",
+        "GET /x%00 HTTP/1.1\r\n\r\n",
+        f"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\n{sized}",
+        "GET http://a/ping HTTP/1.1\r\n\r\n",
         f"POST /endpoints/e/invocations HTTP/1.1\r\nX-Amzn-SageMaker-Inference-Id: a\r\n{sized}", "\r\n\r\n",
-        f"POST /endpoints/e/invocations-response-stream HTTP/1.1\r\n{sized}", "GET /execution-parameters HTTP/1.1\r\n\r\n",
-        "HEAD /ping HTTP/1.1\r\nConnection: close\r\n\r\nGET /ping HTTP/1.1\r\n\r\n", "GET /docs/static/../x HTTP/1.1\r\n\r\n",
+        f"POST /endpoints/e/invocations-response-stream HTTP/1.1\r\n{sized}",
+        "GET /execution-parameters HTTP/1.1\r\n\r\n",
+        "HEAD /ping HTTP/1.1\r\nConnection: close\r\n\r\nGET /ping HTTP/1.1\r\n\r\n",
+        "GET /docs/static/../x HTTP/1.1\r\n\r\n",
     )  # fmt: skip
 
 
@@ -347,25 +356,34 @@ def _parquet_seeds() -> list[bytes]:
 
 
 def _customer_seeds() -> list[bytes]:
-    return _texts(
-        "Age,Income,Purchases\n25,50000,3\n45,60000.5,0\n", "Age;Income;Purchases\n25;50.000,5;3\n", "Age\tIncome\n1\t2\n",
-        'Age,Income,Purchases\n"2\n5",$1 000,3\n1,2\n', "Age,Income,Purchases\n", '"Age,Income\n1,2\n', "Age,Age\n1,2\n",
-    ) + ["Age,Income,Purchases\n25,5,3\n".encode("utf-16"), b"Age,Income,Purchases,\xe9\n1,2,3,4\n"]  # fmt: skip
+    texts = _texts(
+        "Age,Income,Purchases\n25,50000,3\n45,60000.5,0\n", "Age;Income;Purchases\n25;50.000,5;3\n",
+        "Age\tIncome\n1\t2\n",
+        'Age,Income,Purchases\n"2\n5",$1 000,3\n1,2\n', "Age,Income,Purchases\n", '"Age,Income\n1,2\n',
+        "Age,Age\n1,2\n",
+    )  # fmt: skip
+    return [
+        *texts,
+        "Age,Income,Purchases\n25,5,3\n".encode("utf-16"),
+        b"Age,Income,Purchases,\xe9\n1,2,3,4\n",
+    ]
 
 
 def _header_seeds() -> list[bytes]:
     return _texts(
         "application/json\ntext/csv;q=0.5, */*\ntrace=1", "text/csv; charset=utf-8\n*/*; detail=full\n",
-        "\napplication/json; q=nan, text/*;q=1e5\non_error=placeholder,detail=x", 'a/b; charset="x\n,;=\n\x00',
+        "\napplication/json; q=nan, text/*;q=1e5\non_error=placeholder,detail=x",
+        'a/b; charset="x\n,;=\n\x00',
     )  # fmt: skip
 
 
 def _runtime_seeds() -> list[bytes]:
+    ours = "x-amzn-sagemaker-"
     return _texts(
         "/endpoints/e/invocations\ncontent-type:text/csv\nauthorization:AWS4 Credential=a/20261123/eu-west-1/x/",
-        "/endpoints/a-b/async-invocations\nx-amzn-sagemaker-inputlocation:s3://b/k\nx-amzn-sagemaker-requestttlseconds:60",
-        "/endpoints/e/invocations-response-stream\nx-amzn-sagemaker-target-variant:a--b\nx-amzn-sagemaker-session-id:NEW_SESSION",
-    )  # fmt: skip
+        f"/endpoints/a-b/async-invocations\n{ours}inputlocation:s3://b/k\n{ours}requestttlseconds:60",
+        f"/endpoints/e/invocations-response-stream\n{ours}target-variant:a--b\n{ours}session-id:NEW_SESSION",
+    )
 
 
 def _all(data: bytes) -> bool:

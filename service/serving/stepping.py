@@ -1,8 +1,9 @@
 """Parse one connection's bytes in small steps, within limits that httptools does not set.
 
 Whoever sends ten thousand requests in one packet would otherwise hold up all others while they are parsed,
-and have each of them in memory. Bytes that are neither payload nor a finished part of a request are counted as
-they come: an endless target, header, trailer or chunk extension is never complete, and no callback hears of it.
+and have each of them in memory. Bytes that are neither payload nor a finished part of a request are counted
+as they come: an endless target, header, trailer or chunk extension is never complete, so that no callback
+hears of it.
 """
 
 from enum import IntEnum
