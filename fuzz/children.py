@@ -63,14 +63,10 @@ def run_target(
             "-len_control=0",
             *([f"-max_total_time={seconds}"] if seconds else []),
         ]
-        done = subprocess.run(
+        done = _run(
             [sys.executable, "-m", "fuzz.guided", name, str(counts), *options, str(corpus)],
-            env={**os.environ, "TMPDIR": folder},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=seconds + _STARTING_S if seconds else None,
-            check=False,
+            folder,
+            timeout_s=seconds + _STARTING_S if seconds else None,
         )
         accepted, refused = COUNTS.unpack_from(counts.read_bytes())
     stats = {key: int(value) for key, value in _STAT.findall(done.stderr)}
@@ -84,6 +80,21 @@ def run_target(
         a_second=stats.get("average_exec_per_sec", 0),
         failure=_explain(done) if done.returncode or not refused else "",
     )
+
+
+def _run(command: list[str], folder: str, *, timeout_s: float | None) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            command,
+            env={**os.environ, "TMPDIR": folder},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"it did not end within {timeout_s:g} s")
 
 
 def _explain(done: "subprocess.CompletedProcess[str]") -> str:

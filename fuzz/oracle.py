@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import warnings
 from functools import cache
 from typing import Any
@@ -77,6 +78,12 @@ def read_npy(body: bytes) -> Vectors | None:
     """
     stream = io.BytesIO(body)
     try:
+        major = np.lib.format.read_magic(stream)[0]
+        read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+        if math.prod(shape) * max(1, dtype.itemsize) > len(body):  # it would make room for all of it first
+            return None
+        stream.seek(0)
         array = np.lib.format.read_array(stream, allow_pickle=False)
         if array.dtype.kind not in "fiu" or stream.read(1):
             return None

@@ -380,7 +380,7 @@ def _header_seeds() -> list[bytes]:
 def _runtime_seeds() -> list[bytes]:
     ours = "x-amzn-sagemaker-"
     return _texts(
-        "/endpoints/e/invocations\ncontent-type:text/csv\nauthorization:AWS4 Credential=a/20261123/eu-west-1/x/",
+        "/endpoints/e/invocations\ncontent-type:text/csv\nauthorization:Credential=a/20261123/eu-west-1/x/",
         f"/endpoints/a-b/async-invocations\n{ours}inputlocation:s3://b/k\n{ours}requestttlseconds:60",
         f"/endpoints/e/invocations-response-stream\n{ours}target-variant:a--b\n{ours}session-id:NEW_SESSION",
     )

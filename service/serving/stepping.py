@@ -100,10 +100,8 @@ class SteppingProtocol(HttpToolsProtocol):
         elif self._unparsed:
             self._unparsed = bytes(self._unparsed) + data
         elif len(data) <= STEP_BYTES:
-            self._unset_keepalive_if_required()
             self._feed(data)
         else:
-            self._unset_keepalive_if_required()
             self._unparsed = memoryview(data)
             self.flow.pause_reading()
             self.flow.is_held = True
@@ -145,10 +143,16 @@ class SteppingProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with what was sent behind the request that is answered."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        # No timer of uvicorn's for each answer: the watch closes idle connections.
         if self._unparsed:
             self._schedule()
-        if self.is_refused and not self.transport.is_closing():
+        if self.is_refused:
             self._tell()
 
     def _schedule(self) -> None:

@@ -1,6 +1,8 @@
 """More of everything than anybody needs: memory stays bounded, and others are answered meanwhile."""
 
+import select
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -59,6 +61,17 @@ def test_a_payload_over_the_cap_is_refused_however_long_it_goes_on(victim: Victi
 
     assert b"413" in connection.recv(65536)
     assert victim.pss_bytes() < before + 24 * MIB
+
+
+def test_a_refused_payload_that_goes_on_ends_with_its_connection(victim: Victim) -> None:
+    connection = victim.send(post(b"x" * 5 * MIB)[:100])
+    end_s = time.monotonic() + 30
+    with suppress(OSError):
+        while time.monotonic() < end_s:
+            connection.sendall(BLOCK[:4096])
+            select.select([], [], [], 0.05)
+
+    assert time.monotonic() < end_s
 
 
 def test_payloads_in_tiny_chunks_cost_little_more_than_their_bytes(victim: Victim) -> None:

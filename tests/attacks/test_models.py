@@ -109,7 +109,16 @@ def test_a_target_model_leads_out_of_no_folder(victim: Victim, target: str) -> N
 
 @pytest.mark.parametrize(
     "url",
-    ["/etc/passwd", "/dev/zero", "/dev/stdin", "/proc/self/environ", "/", "file:///etc/../etc/shadow", "/\0"],
+    [
+        "/etc/passwd",
+        "/dev/zero",
+        "/dev/stdin",
+        "/proc/self/environ",
+        "/",
+        "file:///etc/../etc/shadow",
+        "/\0",
+        "/" + "a" * 5000,
+    ],
 )
 def test_what_is_no_model_is_refused_whatever_it_is(victim: Victim, url: str) -> None:
     answer = load(victim, "evil", url)
