@@ -43,6 +43,9 @@ format: $(VENV)/dev.stamp ## Mend style where a machine can
 bench: $(VENV)/dev.stamp ## Measure serving and training against baselines, in one run
 	$(BIN)/python -m bench $(ARGS)
 
+fuzz: $(VENV)/dev.stamp ## Throw a million bad inputs at all that reads (ARGS=--quick for half a minute)
+	$(BIN)/python -m fuzz $(ARGS)
+
 docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 	$(BIN)/python -m docs.render
 

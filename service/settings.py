@@ -101,6 +101,14 @@ class Settings:
         None, "SAGEMAKER_MODEL_SERVER_TIMEOUT", "SERVICE_TIMEOUT_S", ge=1, le=3600
     )
     """Longest invocation, in seconds. Default: 55, and none in a batch job."""
+    header_timeout_s: int = _setting(60, "SERVICE_HEADER_TIMEOUT_S", ge=1, le=3600)
+    """Time that a client has for a request's line and headers, in seconds; then it gets 408."""
+    body_timeout_s: int = _setting(60, "SERVICE_BODY_TIMEOUT_S", ge=1, le=3600)
+    """Time that a client has for a payload, in seconds, with one more for each KiB that has come; then it
+    gets 408. As long may it leave an answer unread."""
+    max_connections: int | None = _setting(None, "SERVICE_MAX_CONNECTIONS", ge=1, le=1_000_000)
+    """Most connections of a server process; for one more, those that wait longest without a request are
+    closed. Default: what the limit of open files allows."""
     graceful_timeout_s: int = _setting(25, "SERVICE_GRACEFUL_TIMEOUT_S", ge=1, le=3600)
     """Time for requests in flight to finish after SIGTERM, in seconds (C4)."""
     default_accept: str | None = _setting(

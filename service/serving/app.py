@@ -24,6 +24,7 @@ from service.serving.signals.meter import Meter
 from service.serving.signals.routes import SignalRoutes, count_requests
 from service.serving.signals.source import ModelFacts, Source
 from service.serving.signals.tracing import Tracing
+from service.serving.watch import Watch
 from service.settings import Settings, Switch, read_settings
 
 _PAGES: Final = frozenset({"/", "/model", "/docs", "/openapi.json", "/console"})
@@ -50,6 +51,7 @@ class SegmentationApp:
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self._ticker = signals.ticker
+        self.watch = Watch(settings)
         self._fast_routes = {**self.lane.routes, **signals.routes}
         self._models = MultiModel(self.lane, settings) if settings.multi_model else None
         self._runtime = (

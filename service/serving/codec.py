@@ -33,6 +33,7 @@ _DIGITS_AND_NEWLINES: Final = _DIGITS + b"\n"
 BOM: Final = b"\xef\xbb\xbf"
 """Of UTF-8; it may stand before any text and means nothing."""
 _NPY_MAGIC: Final = b"\x93NUMPY"
+_GZIP_MAGIC: Final = b"\x1f\x8b"
 _BLANK: Final = b" \t\r\n"
 _COMMA: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
 _NOT_PLAIN: Final = b"not plain"
@@ -70,6 +71,8 @@ def decode(body: bytes, *, reader: Reader, is_lenient: bool) -> Payload:
     body = body.removeprefix(BOM)
     if not body or body.isspace():
         raise InvalidPayloadError("the payload is empty; an empty list of records is []")
+    if body.startswith(_GZIP_MAGIC):
+        raise InvalidPayloadError("the payload is compressed; send it as it is")
     return decode_plain(body, reader=reader) or _decode_carefully(body, reader=reader, is_lenient=is_lenient)
 
 

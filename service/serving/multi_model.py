@@ -19,6 +19,7 @@ from service import contract
 from service.artifact import MANIFEST, MODEL, read_artifact
 from service.errors import (
     ArtifactError,
+    CorruptArtifactError,
     InsufficientMemoryError,
     InvalidModelError,
     InvalidPayloadError,
@@ -112,7 +113,7 @@ class MultiModel:
         if self._registry.get(target) is None:
             folder = self._settings.models_dir
             path = folder / target
-            if not path.resolve().is_relative_to(folder.resolve()) or not path.exists():
+            if not _is_below(path, folder):
                 raise ModelNotLoadedError(
                     f"no model is loaded as {target[:80]!a}, and there is none at that path in {folder}"
                 )
@@ -262,11 +263,22 @@ class _SharedShortCuts(dict[bytes, ServedModel]):
         return super().get(path, default)
 
 
+def _is_below(path: Path, folder: Path) -> bool:
+    """Tell whether there is something at a path, and it leads out of no folder."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve()) and path.exists()
+    except (OSError, ValueError):  # a name that is too long, or a loop of links
+        return False
+
+
 def _read_model(url: str, settings: Settings) -> tuple[ServedModel, str]:
     """Return a verified model and its digest."""
     path = Path(unquote(urlsplit(url).path) if url.startswith("file://") else url)
-    if not (path / MANIFEST).exists() and (path / contract.MODEL_DIR).is_dir():
-        path /= contract.MODEL_DIR
+    try:
+        if not (path / MANIFEST).exists() and (path / contract.MODEL_DIR).is_dir():
+            path /= contract.MODEL_DIR
+    except OSError as exc:
+        raise CorruptArtifactError(f"{str(path)[:80]} cannot be read: {exc.strerror or exc}") from exc
     artifact = read_artifact(path)
     return served_model(artifact, settings), artifact.manifest.files[MODEL].sha256
 

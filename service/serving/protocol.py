@@ -11,19 +11,24 @@ in it is kept, so that it is parsed once (`KnownHeads`).
 
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.serving.fastlane import FastLane, inline_bytes
 from service.serving.headers import InvocationHeaders, KnownHead, read_headers
 from service.serving.invocation import Invocation, ServedModel
+from service.serving.stepping import Stage
+from service.serving.watch import WatchedProtocol
 
-MAX_HEADER_BYTES: Final = 64 * 1024
-"""Names and values of one request's headers together; httptools sets no limit."""
+MAX_SHORT_CUTS: Final = 8
+"""Of requests that came together: each holds up those of other clients."""
+
+_MAX_CHUNKS: Final = 64
+"""Parts of a payload that are kept apart: one of a single byte takes forty."""
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class ShortcutProtocol(HttpToolsProtocol):
+class ShortcutProtocol(WatchedProtocol):
     """Serve one connection; `app.lane` answers what takes the short cut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -36,20 +41,16 @@ class ShortcutProtocol(HttpToolsProtocol):
         self._model: ServedModel | None = None
         """What answers it."""
         self._chunks: list[bytes] = []
-        self._header_bytes = 0
-        self._is_between = True
-        """Nothing of a further request has come in."""
+        self._short_cuts_left = MAX_SHORT_CUTS
         self._is_stopping = False
         self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
         self._heads = self._lane.known_heads
         self._learned: tuple[InvocationHeaders, bytes] | None = None
         """Of the request that has just taken the short cut: what was in its head, and its payload."""
-        self._answered_s = 0.0
-        """When the last short cut ended, on the loop's clock."""
 
     def data_received(self, data: bytes) -> None:
         """Answer a whole request whose head is known; give all else to the parser."""
-        if self._is_between:
+        if self.progress % len(Stage) == Stage.REQUEST and not self.has_unparsed and not self.is_refused:
             end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
             known = self._heads.get(data[:end])
             if (
@@ -67,24 +68,22 @@ class ShortcutProtocol(HttpToolsProtocol):
         else:
             super().data_received(data)
 
+    def _feed(self, data: bytes | memoryview) -> None:
+        self._short_cuts_left = MAX_SHORT_CUTS
+        super()._feed(data)
+
     def on_message_begin(self) -> None:
         """Begin a request; the scope is made once it is known to be needed."""
+        self.progress += 1
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
-        self._is_between = False
         self._invocation = None
         self._header_bytes = 0
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; too many of them end the connection with 400, as any malformed request does."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADER_BYTES:
-            raise ValueError("too many headers")
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """Decide which way the request goes."""
+        self.progress += 1
         headers = read_headers(self.headers) if self._may_be_short() else None
         model = self._model
         if headers is not None and model is not None and 0 < headers.length <= inline_bytes(model):
@@ -99,18 +98,22 @@ class ShortcutProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the payload."""
+        self.body_bytes += len(body)
         if self._invocation is None:
             super().on_body(body)
-        else:
-            self._chunks.append(body)
+            return
+        self._chunks.append(body)
+        if len(self._chunks) > _MAX_CHUNKS:
+            self._chunks = [b"".join(self._chunks)]
 
     def on_message_complete(self) -> None:
         """Answer, if the request took the short cut and the payload is quickly read."""
+        self.progress += 1
         headers, self._invocation = self._invocation, None
-        self._is_between = self.parser.should_keep_alive()
         if headers is None:
             super().on_message_complete()
             return
+        self._short_cuts_left -= 1
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         model, self._model = self._model, None
@@ -122,14 +125,6 @@ class ShortcutProtocol(HttpToolsProtocol):
             self._write(reply, keeps_alive=keeps_alive)
             self._learned = (headers, body) if keeps_alive else None
             self.on_response_complete()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, unless a short cut was taken since the timer was set."""
-        left_s = self._answered_s + self.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self.timeout_keep_alive_task = self.loop.call_later(left_s, self.timeout_keep_alive_handler)
-        else:
-            super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
         """Close the connection, after the answer to a request that is arriving."""
@@ -147,14 +142,19 @@ class ShortcutProtocol(HttpToolsProtocol):
         if reply is None:
             return False
         self._write(reply, keeps_alive=True)
-        # In place of `on_response_complete`: nothing is queued or paused, and the timer goes on.
+        # In place of the parser's callbacks and `on_response_complete`: nothing is queued or paused.
         self.server_state.total_requests += 1
-        self._answered_s = self.loop.time()
+        self.progress += len(Stage)
+        self.body_bytes += len(body)
         return True
+
+    def has_answered_early(self) -> bool:
+        """Tell whether the answer was sent before all of the payload had come."""
+        return self._invocation is None and super().has_answered_early()
 
     def _may_be_short(self) -> bool:
         self._model = self._short_cuts.get(self.url)
-        if self._model is None:
+        if self._model is None or self._short_cuts_left == 0:
             return False
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         return (

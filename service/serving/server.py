@@ -20,16 +20,15 @@ from service.artifact import Artifact
 from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import AppFactory, create_app
+from service.serving.descriptors import raise_file_limit
 from service.serving.kernel import describe_kernel
 from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
 from service.serving.signals.board import Board
 from service.serving.versions import find_store
+from service.serving.watch import IDLE_S
 from service.settings import Settings, variables
-
-KEEP_ALIVE_S: Final = 75
-"""C142: longer than clients keep idle connections in their pools."""
 
 _BACKLOG: Final = 2048
 _READY_TIMEOUT_S: Final = 60
@@ -60,6 +59,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     artifact = None if settings.multi_model else load_artifact(settings)
     app = create_app(artifact, settings)
     listener = _bind(settings)
+    raise_file_limit()
     if settings.multi_model:
         _logger.info("Privileges kept: models come later, and may be readable by root alone")
     else:
@@ -146,7 +146,7 @@ def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.C
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=settings.graceful_timeout_s,
     )
 
