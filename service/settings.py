@@ -80,6 +80,10 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("SAGEMAKER_MAX_PAYLOAD_IN_MB", "SERVICE_MAX_PAYLOAD_MB"),
     )
     """Largest payload accepted, in MiB; 0 is no limit (C47)."""
+    max_waiting_mb: int = Field(256, ge=0, le=1_000_000, validation_alias="SERVICE_MAX_WAITING_MB")
+    """Most that payloads over 64 KiB may hold together in one server process while they arrive and wait, in
+    MiB; more get 503 with Retry-After, and so does what could not be answered within the time limit. 0 is no
+    limit. A batch job has neither."""
     timeout_s: int | None = Field(
         None,
         ge=1,
@@ -179,6 +183,11 @@ class Settings(BaseSettings):
     def max_payload_bytes(self) -> int | None:
         """Return the largest payload accepted, None for no limit."""
         return self.max_payload_mb * 2**20 or None
+
+    @property
+    def max_waiting_bytes(self) -> int | None:
+        """Return what waiting payloads may hold, None for no limit."""
+        return None if self.batch else self.max_waiting_mb * 2**20 or None
 
     @property
     def invocation_timeout_s(self) -> float | None:
