@@ -6,13 +6,14 @@ import json
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from bench.servers import HOST, Server
 
-FACTOR = 10
-_BODY = json.dumps([{"Age": 45, "Income": 60010, "Purchases": 20}] * 40_000).encode()
-_PATIENCE_S = 60
-_PING_EVERY_S = 0.05
+FACTOR: Final = 10
+_BODY: Final = json.dumps([{"Age": 45, "Income": 60010, "Purchases": 20}] * 40_000).encode()
+_PATIENCE_S: Final = 60
+_PING_EVERY_S: Final = 0.05
 
 
 @dataclass(slots=True)
@@ -36,6 +37,20 @@ class Overload:
     def answered_per_s(self) -> float:
         """Return how much was answered with 200 while more was asked than could be."""
         return self.statuses[200] / self.seconds
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures."""
+        return {
+            "asked": self.asked,
+            "seconds": round(self.seconds, 1),
+            "capacity_per_s": round(self.capacity_per_s, 2),
+            "answered_per_s": round(self.answered_per_s, 2),
+            "statuses": dict(self.statuses),
+            "slowest_s": {status: round(max(took), 2) for status, took in self.took_s.items()},
+            "unanswered": self.unanswered,
+            "slowest_ping_s": round(max(self.pings_s), 3),
+            "peak_mb": round(self.peak_mb, 1),
+        }
 
 
 async def overload(server: Server, *, seconds: float) -> Overload:

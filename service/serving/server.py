@@ -20,6 +20,7 @@ from service.artifact import Artifact
 from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import AppFactory, create_app
+from service.serving.descriptors import raise_file_limit
 from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
@@ -59,6 +60,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     artifact = None if settings.multi_model else load_artifact(settings)
     app = create_app(artifact, settings)
     listener = _bind(settings)
+    raise_file_limit()
     if settings.multi_model:
         _logger.info("Privileges kept: models come later, and may be readable by root alone")
     else:
