@@ -39,7 +39,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self, asks: Sequence[Ask], weights: Sequence[int], tally: Tally, *, seed: int) -> None:
         """Take what to ask, in a random order, and where to count."""
-        self._order = Random(seed).choices(asks, weights, k=997)  # noqa: S311  # a load, not a secret
+        self._order = Random(seed).choices(asks, weights, k=997)  # a load, not a secret
         self._tally = tally
         self._asked = seed
         self._ask = self._order[0]

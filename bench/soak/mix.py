@@ -54,7 +54,7 @@ def make_mix(port: int, *, paths: Sequence[str], large_kib: int) -> tuple[list[A
 
 
 def _forms(large_kib: int) -> Iterator[_Form]:
-    random = Random(9)  # noqa: S311  # made-up customers
+    random = Random(9)  # made-up customers
     records = [(random.randint(18, 90), round(random.uniform(0, 9000), 2)) for _ in range(100)]
     pairs = json.dumps(records).encode()
     rows = "".join(f"{age},{power}\n" for age, power in records).encode()
@@ -72,7 +72,9 @@ def _forms(large_kib: int) -> Iterator[_Form]:
     yield _Form("bad record", 5, b'[[25, 1250.0], [45, "much"]]', {"Content-Type": _JSON}, 400)
     yield _Form("bad csv", 3, b"25,1250.0\n45\n", {"Content-Type": _CSV}, 400)
     yield _Form("bad type", 2, b"x", {"Content-Type": "image/png"}, 415)
-    yield _Form("json large", 1, b"[" + b"[25, 1250.0], " * (many // 14) + b"[1, 2]]", {"Content-Type": _JSON})
+    yield _Form(
+        "json large", 1, b"[" + b"[25, 1250.0], " * (many // 14) + b"[1, 2]]", {"Content-Type": _JSON}
+    )
     yield _Form("csv large", 1, b"45,3000.5\n" * (many // 10), {"Content-Type": _CSV, "Accept": _CSV})
     yield _Form("bad large", 1, b"45,3000.5\n" * (many // 20) + b"x,1\n", {"Content-Type": _CSV}, 400)
 

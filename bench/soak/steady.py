@@ -43,9 +43,9 @@ class Steady:
         """Return by how much the second half's memory is above the first half's."""
         middle = len(self.looks) // 2
         first, second = self.looks[:middle], self.looks[middle:]
-        return sum(look.pss_mb for look in second) / len(second) - sum(
-            look.pss_mb for look in first
-        ) / len(first)
+        return sum(look.pss_mb for look in second) / len(second) - sum(look.pss_mb for look in first) / len(
+            first
+        )
 
     @property
     def cores(self) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +44,7 @@ def look(server: Server) -> Look:
     return Look(
         at_s=time.monotonic(),
         pss_mb=server.pss_mb(),
-        files=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
+        files=sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids),
         threads=sum(len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in pids),
         cpu_s=server.cpu_s(),
     )

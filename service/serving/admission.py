@@ -24,8 +24,8 @@ MAX_RETRY_AFTER_S: Final = 60
 _FIRST_S_PER_BYTE: Final = 50e-9
 """Of a kind of payload that has not been answered yet: JSON objects take about so long."""
 _RISE, _FALL = 0.25, 0.05
-"""Weights of the newest answer in the mean of its kind: a refusal, which may come with a payload's first byte,
-says little of the next one."""
+"""Weights of the newest answer in the mean of its kind: a refusal, which may come with the first byte, says
+little of the next one."""
 _SHARE: Final = 0.75
 """Of the time limit that waiting and answering may take by the estimate, which is one."""
 

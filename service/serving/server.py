@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import numpy as np
 import uvicorn
@@ -55,7 +55,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             f"SERVICE_EMF_NAMESPACE={settings.emf_namespace!r} needs SERVICE_LOG_FORMAT=json"
         )
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _leave)
     settings = settings.model_copy(update={"registry": None}) if settings.workers == 1 else settings
     artifact = None if settings.multi_model else load_artifact(settings)
     app = create_app(artifact, settings)
@@ -77,6 +77,13 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         os.environ.update(_environment(settings.model_copy(update=pinned)))
         config = _config(AppFactory(board), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _leave(*_: object) -> NoReturn:
+    """Exit with 0; one more SIGTERM would kill the interpreter while it ends, and leave another code."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
 
 
 class _Server(uvicorn.Server):
