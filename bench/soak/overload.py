@@ -61,7 +61,7 @@ async def overload(server: Server, *, seconds: float) -> Overload:
     result = Overload(capacity_per_s=sum(found) / (time.perf_counter() - started_s))
     pinging = asyncio.create_task(_ping(server, result))
     started_s = time.perf_counter()
-    callers = []
+    callers: list[asyncio.Task[None]] = []
     while (now_s := time.perf_counter() - started_s) < seconds:
         while len(callers) < now_s * FACTOR * result.capacity_per_s:
             callers.append(asyncio.create_task(_call(server.port, result)))

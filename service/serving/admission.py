@@ -153,7 +153,7 @@ class Admission:
         # One alone always has room: how large a payload may be at all is another limit.
         if self._max_bytes is not None and others > 0 and others + own + size > self._max_bytes:
             raise self._overloaded(
-                f"others hold {others // 2**20} of the {self._max_bytes // 2**20} MiB "
+                f"others hold {math.ceil(others / 2**20)} of the {self._max_bytes // 2**20} MiB "
                 "that SERVICE_MAX_WAITING_MB allows"
             )
 

@@ -1,5 +1,6 @@
 """Put the application together: the fast lane ahead, FastAPI for the rest."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -22,7 +23,7 @@ from service.serving.card import model_card
 from service.serving.console import add_console, why_no_model
 from service.serving.fastlane import Endpoint, FastLane
 from service.serving.invocation import error_body
-from service.serving.loading import check_default_accept, load_artifact, served_model
+from service.serving.loading import check_default_accept, served_model
 from service.serving.multi_model import MultiModel
 from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, MODELS_PATHS, RUNTIME_PATHS
 from service.serving.runtime_api import RuntimeApi
@@ -34,6 +35,8 @@ from service.serving.signals.routes import SignalRoutes, count_requests
 from service.serving.signals.source import ModelFacts, Source
 from service.serving.signals.tracing import Tracing
 from service.settings import Settings, Switch, read_settings
+
+_logger = logging.getLogger(__name__)
 
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
 
@@ -152,13 +155,16 @@ class AppFactory:
 
     board: Board
     """Shared by all of them."""
+    artifact: Artifact | None = None
+    """What all of them serve, handed over and not read again: its files may have gone since."""
 
     def __call__(self) -> SegmentationApp:
         """Return the application; this process ends when the one that started it does."""
         threading.Thread(target=_end_with_parent, daemon=True).start()
         settings = read_settings()
-        artifact = None if settings.multi_model else load_artifact(settings)
-        return create_app(artifact, settings, board=self.board)
+        if self.artifact:
+            _logger.info("Model loaded version=%s", self.artifact.manifest.model_version)
+        return create_app(self.artifact, settings, board=self.board)
 
 
 def _end_with_parent() -> None:

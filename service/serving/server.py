@@ -16,7 +16,6 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 import service
-from service.artifact import Artifact
 from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import AppFactory, create_app
@@ -26,7 +25,6 @@ from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
 from service.serving.signals import tracing
 from service.serving.signals.board import Board
-from service.serving.versions import find_store
 from service.settings import Settings, variables
 
 KEEP_ALIVE_S: Final = 75
@@ -73,9 +71,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     board = Board()
     with _registry(settings) as folder:
         # Each worker builds the application for itself, from the environment.
-        pinned = {"registry": folder, "model": _pin(settings, artifact)}
-        os.environ.update(_environment(settings.model_copy(update=pinned)))
-        config = _config(AppFactory(board), settings, factory=True)
+        os.environ.update(_environment(settings.model_copy(update={"registry": folder})))
+        config = _config(AppFactory(board, artifact), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -126,13 +123,16 @@ def _registry(settings: Settings) -> Iterator[Path | None]:
     if not settings.multi_model:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="segserve-", dir=settings.registry) as folder:
-        yield Path(folder)
-
-
-def _pin(settings: Settings, artifact: Artifact | None) -> str | None:
-    """Return the model for each worker, also for one that starts when the store has a newer version."""
-    return artifact.manifest.model_version if artifact and find_store(settings) else settings.model
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="segserve-", dir=settings.registry)
+    except OSError as exc:
+        where = settings.registry or "the system's folders for temporary files"
+        raise ConfigurationError(
+            f"the workers of a multi-model server need a folder, and {where} cannot be written "
+            f"({exc.strerror}): set SERVICE_REGISTRY to one that can"
+        ) from exc
+    with folder as path:
+        yield Path(path)
 
 
 def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.Config:

@@ -11,7 +11,6 @@ import argparse
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,16 +108,21 @@ class Bench:
         production = {store.production()}
         if not production <= {self.old, self.new}:
             yield f"in production is {production}"
-        expected = {"promote": self.new, "rollback": self.old}
-        if is_done and name in expected and production != {expected[name]}:
-            yield f"{name} was done, and in production is {production}"
-        if is_done and name == "add" and len(versions) != 3:
-            yield f"add was done, and there are {len(versions)} versions"
-        if is_done and name == "receive" and self.foreign not in versions:
-            yield "receive was done, and its version is not there"
-        if is_done and name == "first add" and len(Store(root / "deeper" / "models").versions()) != 1:
-            yield "add was done, and its store is not there"
-        for each in [store, *([Store(root / "deeper" / "models")] if name == "first add" else [])]:
+        deeper = Store(root / "deeper" / "models")
+        is_there = {
+            "add": len(versions) == 3,
+            "receive": self.foreign in versions,
+            "promote": production == {self.new},
+            "rollback": production == {self.old},
+            "first add": len(deeper.versions()) == 1,
+        }
+        if is_done and not is_there[name]:
+            yield f"{name} was done, and nothing of it is there"
+        yield from self._after(store, *([deeper] if name == "first add" else []))
+
+    def _after(self, *stores: Store) -> Iterator[str]:
+        """Go on with stores as their next user does, and tell what they keep of the cut."""
+        for each in stores:
             added = self.add(each)
             if each.latest() != added:
                 yield f"the newest is {each.latest()}, not {added}"
