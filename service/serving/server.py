@@ -54,9 +54,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         )
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, _leave)
-    settings = settings.model_copy(update={"registry": None}) if settings.workers == 1 else settings
     artifact = None if settings.multi_model else load_artifact(settings)
-    app = create_app(artifact, settings)
+    app = create_app(artifact, settings.model_copy(update={"registry": None}))
     listener = _bind(settings)
     raise_file_limit()
     if settings.multi_model:

@@ -34,6 +34,8 @@ class Bench:
         self.files = read_artifact(self.archive).files
         self.foreign = self.archive.parent.name
         self.template = folder / "template"
+        self.image = folder
+        self.cuts = 0
         store = Store(self.template)
         self.old = self.add(store)
         self.new = self.add(store)
@@ -60,16 +62,19 @@ class Bench:
             yield root / "models"
             shutil.rmtree(root)
             return
-        image = self.folder / "disk.img"
         if not (blank := self.folder / "template.img").exists():
             with blank.open("wb") as file:
                 file.truncate(DISK_MIB * 2**20)
             run("mkfs.ext4", "-q", "-F", "-J", "size=1", str(blank))
             with mounted(blank, root):
                 shutil.copytree(self.template, root / "models")
-        shutil.copyfile(blank, image)
-        with mounted(image, root):
+        # Never the same file twice: a loop device that is not quite gone yet would show what it remembers.
+        self.cuts += 1
+        self.image = self.folder / f"disk-{self.cuts}.img"
+        shutil.copyfile(blank, self.image)
+        with mounted(self.image, root):
             yield root / "models"
+        self.image.unlink()
 
     @contextmanager
     def after(self, root: Path) -> Iterator[Path]:
@@ -77,10 +82,11 @@ class Bench:
         if not self.has_disk:
             yield root
             return
-        survived = self.folder / "survived.img"
-        shutil.copyfile(self.folder / "disk.img", survived)
+        survived = self.image.with_suffix(".survived.img")
+        shutil.copyfile(self.image, survived)
         with mounted(survived, self.folder / "survived"):
             yield self.folder / "survived" / "models"
+        survived.unlink()
 
     def cut(self, name: str, step: int) -> tuple[bool, str, list[str]]:
         """Run an operation up to a step; return whether it was killed there, at what, and what is wrong."""

@@ -156,7 +156,7 @@ def half_sent(server: RunningServer, *, size: int) -> Iterator[socket.socket]:
 
 
 def is_refused_beforehand(server: RunningServer) -> bool:
-    """Tell whether a caller who asks before it sends a large payload is told not to; nothing is held for it."""
+    """Tell whether a caller who asks before it sends a large payload is told not to; it holds nothing."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=DEADLINE_S) as asking:
         head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: {MIB}\r\n"
