@@ -30,7 +30,7 @@ def _many_switches() -> Iterator[None]:
 @pytest.mark.usefixtures("many_switches")
 def test_answers_do_not_depend_on_other_threads() -> None:
     models = [make_served(k, seed=k) for k in (2, 4, 8)]
-    bodies = [*payloads(RECORDS * 50).values(), *single_payloads(RECORDS[0]).values(), ("text/csv", b"x")]
+    bodies = [*payloads([*RECORDS] * 50).values(), *single_payloads(RECORDS[0]).values(), ("text/csv", b"x")]
     asks = [
         (model, content_type or "", body, accept)
         for model in models
