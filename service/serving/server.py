@@ -7,13 +7,15 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import numpy as np
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 import service
 from service.errors import ConfigurationError
@@ -32,6 +34,8 @@ KEEP_ALIVE_S: Final = 75
 
 _BACKLOG: Final = 2048
 _READY_TIMEOUT_S: Final = 60
+_HUNG_S: Final = 60
+"""A worker that says nothing for so long is replaced."""
 
 _logger = logging.getLogger(__name__)
 
@@ -96,18 +100,49 @@ class _Server(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    """Say when every worker can answer."""
+    """Say when every worker can answer; replace those that die or hang, waiting for none meanwhile."""
 
     def __init__(
         self, config: uvicorn.Config, sockets: list[socket.socket], *, on_ready: Callable[[], None]
     ) -> None:
         super().__init__(config, sockets)
         self._on_ready = on_ready
+        self._asked_s: dict[int | None, float] = {}
+        """When each worker was asked whether it is alive, by its id, until it has answered."""
 
     def init_processes(self) -> None:
         super().init_processes()
         if all(process.wait_until_ready(_READY_TIMEOUT_S) for process in self.processes):
             self._on_ready()
+
+    def keep_subprocess_alive(self) -> None:
+        # uvicorn's own waits 5 s for each, and ends one that is amid a payload of 200 MB, whose parser lets no
+        # other thread answer for longer.
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set() or (process.process.is_alive() and not self._hangs(process)):
+                continue
+            process.kill()
+            process.join()
+            self._asked_s.pop(process.pid, None)
+            _logger.warning("Worker ended pid=%s code=%s", process.pid, process.exitcode)
+            if process.exitcode == STARTUP_FAILURE:  # and so would the next one
+                self.should_exit.set()
+                return
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+
+    def _hangs(self, process: Process) -> bool:
+        """Tell whether a worker has not answered for long."""
+        since_s = self._asked_s.setdefault(process.pid, now_s := time.monotonic())
+        try:
+            if since_s == now_s:
+                process.parent_conn.send(b"ping")
+            elif process.parent_conn.poll():
+                process.parent_conn.recv()
+                del self._asked_s[process.pid]
+        except (OSError, EOFError):
+            return True
+        return now_s - since_s > _HUNG_S
 
     def terminate_all(self) -> None:
         # While this process holds the port open, the system goes on taking connections that nobody answers.

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.conftest import DEADLINE_S, RunningServer, wait_until
+from tests.conftest import DEADLINE_S, RunningServer, is_running, wait_until
 from tests.faults.conftest import Starter
 
 BODY = b"[[25, 1250.0], [70, 99999.5]]"
@@ -161,6 +161,21 @@ def test_a_worker_that_dies_after_the_model_has_vanished_is_replaced_too(
             return False
 
     wait_until(is_back, what="new workers to answer", deadline_s=30)
+    assert server.stop() == 0
+
+
+def test_a_worker_that_is_busy_for_long_is_left_alone(start: Starter, store_path: Path) -> None:
+    """A parser that is amid a payload of 200 MB lets no other thread run for longer than 5 s."""
+    server = start("--store", str(store_path), "--workers", "2")
+    workers = children(server.process.pid)
+    busy = min(workers)
+    os.kill(busy, signal.SIGSTOP)
+    until_s = time.monotonic() + 8
+    wait_until(lambda: time.monotonic() > until_s or not is_running(busy), what="what uvicorn waits for")
+    os.kill(busy, signal.SIGCONT)
+
+    assert children(server.process.pid) == workers
+    assert httpx.post(f"{server.url}/invocations", content=BODY, timeout=DEADLINE_S).status_code == 200
     assert server.stop() == 0
 
 
