@@ -116,7 +116,7 @@ class _Workers(Multiprocess):
             self._on_ready()
 
     def keep_subprocess_alive(self) -> None:
-        # uvicorn's own waits 5 s for each, and ends one that is amid a payload of 200 MB, whose parser lets no
+        # uvicorn's own waits 5 s for each, and ends one that is amid a payload of 200 MB: its parser lets no
         # other thread answer for longer.
         for place, process in enumerate(self.processes):
             if self.should_exit.is_set() or (process.process.is_alive() and not self._hangs(process)):
