@@ -11,7 +11,7 @@ IMAGE ?= segserve
 SDK := .venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help serve kernel fuzz aws test lint format bench docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve kernel fuzz soak aws test lint format bench docs wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -45,6 +45,9 @@ bench: $(VENV)/dev.stamp ## Measure serving and training against baselines, in o
 
 fuzz: $(VENV)/dev.stamp ## Throw a million bad inputs at all that reads (ARGS=--quick for half a minute)
 	$(BIN)/python -m fuzz $(ARGS)
+
+soak: $(VENV)/dev.stamp ## Keep a server under load for half an hour (ARGS=--quick for 20 s), and tell what it did
+	$(BIN)/python -m bench.soak $(ARGS)
 
 docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 	$(BIN)/python -m docs.render

@@ -50,12 +50,12 @@ class Server:
 
     def cpu_s(self) -> float:
         """Return the CPU time of the server's process tree so far, to 1/100 s."""
-        stats = [Path(f"/proc/{pid}/stat").read_text() for pid in _family(self.pid)]
+        stats = [Path(f"/proc/{pid}/stat").read_text() for pid in family(self.pid)]
         return sum(sum(map(int, stat.rpartition(")")[2].split()[_CPU_FIELDS])) for stat in stats) / _TICKS
 
     def pss_mb(self) -> float:
         """Return the proportional set size of the process tree, in MiB; a second one like it would share."""
-        rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in _family(self.pid)]
+        rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in family(self.pid)]
         lines = [line for rollup in rollups for line in rollup.splitlines() if line.startswith("Pss:")]
         return sum(int(line.split()[1]) for line in lines) / 1024
 
@@ -74,10 +74,10 @@ class Server:
 
 
 @contextmanager
-def running(name: ServerName, *, store: Path) -> Iterator[Server]:
-    """Run a server with the latest model of a store while the block runs."""
+def running(name: ServerName, *, store: Path, **variables: str) -> Iterator[Server]:
+    """Run a server with the latest model of a store, and these variables, while the block runs."""
     port = _free_port()
-    with _launched(name, _command(name, port=port, store=store), port=port) as server:
+    with _launched(name, _command(name, port=port, store=store), port=port, **variables) as server:
         yield server
 
 
@@ -154,9 +154,9 @@ def _answers(process: subprocess.Popen[bytes], *, port: int) -> bool:
     return False
 
 
-def _family(pid: int) -> Iterator[int]:
-    """Yield a process and its descendants."""
+def family(pid: int) -> Iterator[int]:
+    """Yield the ids of a process and its descendants."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
-            yield from _family(int(child))
+            yield from family(int(child))

@@ -25,6 +25,7 @@
         ├── ModelAlreadyLoadedError
         ├── InvalidModelError           what a multi-model server is told to load is no model
         ├── InsufficientMemoryError
+        ├── OverloadedError             more is asked at once than can be answered in time
         └── InvocationTimeoutError
 
 Messages read alone: what was wrong, where, what is accepted. They never repeat a payload.
@@ -203,6 +204,17 @@ class InsufficientMemoryError(InvocationError):
     """Raised when a multi-model server has no room for another model."""
 
     code = "InsufficientMemory"
+
+
+class OverloadedError(InvocationError):
+    """Raised when more is asked at once than can be answered in time."""
+
+    code = "Overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        """Keep when to try again."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class InvocationTimeoutError(InvocationError):

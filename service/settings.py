@@ -97,6 +97,10 @@ class Settings:
         contract.MAX_PAYLOAD_MB, "SAGEMAKER_MAX_PAYLOAD_IN_MB", "SERVICE_MAX_PAYLOAD_MB", ge=0, le=10_000
     )
     """Largest payload accepted, in MiB; 0 is no limit (C47)."""
+    max_waiting_mb: int = _setting(256, "SERVICE_MAX_WAITING_MB", ge=0, le=1_000_000)
+    """Most that payloads over 64 KiB may hold together in one server process while they arrive and wait, in
+    MiB; more get 503 with Retry-After, and so does what could not be answered within the time limit. 0 is no
+    limit. A batch job has neither."""
     timeout_s: int | None = _setting(
         None, "SAGEMAKER_MODEL_SERVER_TIMEOUT", "SERVICE_TIMEOUT_S", ge=1, le=3600
     )
@@ -191,6 +195,11 @@ class Settings:
     def max_payload_bytes(self) -> int | None:
         """Return the largest payload accepted, None for no limit."""
         return self.max_payload_mb * 2**20 or None
+
+    @property
+    def max_waiting_bytes(self) -> int | None:
+        """Return what waiting payloads may hold, None for no limit."""
+        return None if self.batch else self.max_waiting_mb * 2**20 or None
 
     @property
     def invocation_timeout_s(self) -> float | None:

@@ -18,6 +18,7 @@ from typing import Final
 
 from service import artifact
 from service.artifact import ARCHIVE, VERSION_PATTERN, Provenance
+from service.durable import lock_folder, make_folder, sync_folder, write_synced
 from service.errors import CorruptArtifactError, ModelNotFoundError, StoreError
 
 CHANNELS: Final = "channels.json"
@@ -60,19 +61,10 @@ class Store:
         Raises:
             StoreError: The folder cannot be written.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
-        except OSError as exc:
-            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
-        try:
+        with self._writing(), self._staging() as staging:
             for name, source in (beside or {}).items():
-                _write_synced(staging / name, source.read_bytes())
+                write_synced(staging / name, source.read_bytes())
             version = self._publish(staging, files, provenance)
-        except OSError as exc:
-            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
         with self._channels_locked() as channels:
             self._write_channels(Channels(version, channels.production, channels.history))
         return version
@@ -93,21 +85,17 @@ class Store:
             raise CorruptArtifactError(f"the artifact says that it is {found}, and should be {version}")
         if (self.root / version / ARCHIVE).is_file():
             return False
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
+        with self._writing(), self._staging() as staging:
+            write_synced(staging / ARCHIVE, archive.read_bytes())
+            sync_folder(staging)
+            staging.chmod(0o755)
             try:
-                _write_synced(staging / ARCHIVE, archive.read_bytes())
-                _sync_folder(staging)
-                staging.chmod(0o755)
                 staging.rename(self.root / version)
-                _sync_folder(self.root)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
-        except OSError as exc:
-            if (self.root / version / ARCHIVE).is_file():
+            except OSError:
+                if not (self.root / version / ARCHIVE).is_file():
+                    raise
                 return False  # another process was faster
-            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
+            sync_folder(self.root)
         return True
 
     def versions(self) -> list[str]:
@@ -189,9 +177,9 @@ class Store:
     def _publish(self, staging: Path, files: Mapping[str, bytes], provenance: Provenance) -> str:
         """Give the version a name that no other has, and make it visible."""
         while True:
-            version, content = artifact.pack(files, provenance=provenance, created=self._now())
-            _write_synced(staging / ARCHIVE, content)
-            _sync_folder(staging)
+            version, content = artifact.pack(files, provenance=provenance, created=self._created())
+            write_synced(staging / ARCHIVE, content)
+            sync_folder(staging)
             staging.chmod(0o755)
             try:
                 staging.rename(self.root / version)
@@ -199,8 +187,48 @@ class Store:
                 if not (self.root / version).exists():
                     raise
                 continue  # the same digest in the same microsecond: the clock moves on
-            _sync_folder(self.root)
+            sync_folder(self.root)
             return version
+
+    def _created(self) -> datetime:
+        """Return the time of a new version: never before the newest one's, wherever the clock was put."""
+        now = self._now()
+        newest = max((time for name in self.versions() if (time := _time_of(name))), default=now)
+        return now if now >= newest else newest.replace(microsecond=now.microsecond)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn what the system says of a folder that cannot be written into one sentence."""
+        try:
+            yield
+        except OSError as exc:
+            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
+
+    @contextmanager
+    def _staging(self) -> Iterator[Path]:
+        """Provide a hidden folder to write a version in, which its writer keeps locked while it lives."""
+        make_folder(self.root)
+        with self._locked():
+            self._sweep()
+            staging = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
+            held = lock_folder(staging)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            os.close(held)
+
+    def _sweep(self) -> None:
+        """Remove what writers that were killed have left; within `_locked`."""
+        for path in self.root.glob(f"{_UNFINISHED}*"):
+            try:
+                if path.is_dir():
+                    os.close(lock_folder(path))
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()  # channels are written within the lock, so this one's writer is dead
+            except OSError:
+                continue  # somebody is writing it
 
     def _read_channels(self) -> Channels:
         try:
@@ -217,18 +245,23 @@ class Store:
     @contextmanager
     def _channels_locked(self) -> Iterator[Channels]:
         """Hold off other writers while the channels are read and written."""
-        try:
-            with (self.root / _LOCK).open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield self._read_channels()
-        except OSError as exc:
-            raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
+        with self._writing(), self._locked():
+            yield self._read_channels()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.root / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _write_channels(self, channels: Channels) -> None:
         temporary = self.root / f"{_UNFINISHED}{os.getpid()}.json"
-        _write_synced(temporary, f"{json.dumps(asdict(channels), indent=1)}\n".encode())
-        temporary.replace(self.root / CHANNELS)
-        _sync_folder(self.root)
+        try:
+            write_synced(temporary, f"{json.dumps(asdict(channels), indent=1)}\n".encode())
+            temporary.replace(self.root / CHANNELS)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(self.root)
 
 
 def find_artifact(wish: str | None, *, store: Path) -> Path:
@@ -242,16 +275,9 @@ def find_artifact(wish: str | None, *, store: Path) -> Path:
     return Store(store).resolve(wish)
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _time_of(version: str) -> datetime | None:
+    """Return the time in a version's id, None where it is none."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return datetime.strptime(version.split("-", maxsplit=1)[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -10,9 +10,10 @@ from typing import Any, Final, Self
 
 from service.artifact import ARCHIVE, VERSION_PATTERN
 from service.aws.calls import ApiCall
+from service.aws.downloads import download
 from service.aws.refusals import unless_missing
 from service.aws.session import Session
-from service.errors import AwsError, ConfigurationError, ModelNotFoundError
+from service.errors import AwsError, ConfigurationError, ModelNotFoundError, StoreError
 
 _LOCATION: Final = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*))?")
 _ALREADY_THERE: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -93,6 +94,7 @@ class RemoteStore:
             self.session.call("s3", "put_object", **{**call.parameters, "Body": archive.read_bytes()})
         except AwsError as exc:
             if exc.code in _ALREADY_THERE:
+                self._check_same(version, checksum=call.parameters["ChecksumSHA256"])
                 return False
             if exc.code == "NoSuchBucket":
                 bucket, region = self.location.bucket, self.session.region
@@ -103,6 +105,18 @@ class RemoteStore:
                 ) from None
             raise
         return True
+
+    def _check_same(self, version: str, *, checksum: str) -> None:
+        """Raise unless what is there has the checksum, where S3 knows it."""
+        key = self.location.key(version, ARCHIVE)
+        answer = self.session.call(
+            "s3", "head_object", Bucket=self.location.bucket, Key=key, ChecksumMode="ENABLED"
+        )
+        if answer.get("ChecksumSHA256", checksum) != checksum:
+            raise AwsError(
+                f"{self.location.url(version, ARCHIVE)} is there already, with another content than the "
+                "version of this name here: it was not written by segserve, or not from this store"
+            )
 
     def put(self, name: str, content: bytes) -> str:
         """Write a JSON document below the prefix and return its URL."""
@@ -142,13 +156,17 @@ class RemoteStore:
         return str(version)
 
     def fetch(self, version: str, folder: Path) -> Path:
-        """Download a version's archive into a folder and return its path; whoever reads it verifies it."""
-        answer = self.session.call(
-            "s3", "get_object", Bucket=self.location.bucket, Key=self.location.key(version, ARCHIVE)
-        )
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=f"-{ARCHIVE}", delete=False) as file:
-            for chunk in answer["Body"].iter_chunks(2**20):
-                file.write(chunk)
+        """Download a version's archive into a folder and return its path; whoever reads it verifies it.
+
+        Raises:
+            AwsError: S3 refuses, or does not get it across.
+            StoreError: The folder cannot be written.
+        """
+        try:
+            with tempfile.NamedTemporaryFile(dir=folder, suffix=f"-{ARCHIVE}", delete=False) as file:
+                download(self.session, self.location.bucket, self.location.key(version, ARCHIVE), file)
+        except OSError as exc:
+            raise StoreError(f"{folder} cannot be written: {exc.strerror}") from exc
         return Path(file.name)
 
     def facts(self, version: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def report(
     except ModuleNotFoundError as exc:
         raise MissingExtraError("report", extra="train", package=exc.name or "a package") from exc
     from service.artifact import read_artifact
+    from service.durable import whole
     from service.settings import read_settings
     from service.store import find_artifact
 
@@ -35,7 +36,8 @@ def report(
     artifact = read_artifact(find_artifact(settings.model, store=root))
     content = render_artifact(artifact, previous_names=_previous_names(artifact, root))
     try:
-        output.write_bytes(content)
+        with whole(output) as path:
+            path.write_bytes(content)
     except OSError as exc:
         raise ServiceError(f"{output} cannot be written: {exc.strerror or exc}") from exc
     typer.echo(f"The report of {artifact.manifest.model_version} is in {output}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ from service import contract
 from service.artifact import Artifact
 from service.serving.fastlane import Endpoint, FastLane, Receive, Scope, Send, send_answer
 from service.serving.invocation import NO_ROUTE, error_body
-from service.serving.loading import check_default_accept, load_artifact, served_model
+from service.serving.loading import check_default_accept, served_model
 from service.serving.media import Media
 from service.serving.multi_model import MultiModel
 from service.serving.runtime_api import RuntimeApi
@@ -32,6 +33,8 @@ _PAGES: Final = frozenset({"/", "/model", "/docs", "/openapi.json", "/console"})
 
 _WARM_S: Final = 0.1
 """After the start. Numpy takes longer to import than all before it; the first ping need not wait for it."""
+
+_logger = logging.getLogger(__name__)
 
 
 class SegmentationApp:
@@ -141,13 +144,16 @@ class AppFactory:
 
     board: Board
     """Shared by all of them."""
+    artifact: Artifact | None = None
+    """What all of them serve, handed over and not read again: its files may have gone since."""
 
     def __call__(self) -> SegmentationApp:
         """Return the application; this process ends when the one that started it does."""
         threading.Thread(target=_end_with_parent, daemon=True).start()
         settings = read_settings()
-        artifact = None if settings.multi_model else load_artifact(settings)
-        return create_app(artifact, settings, board=self.board)
+        if self.artifact:
+            _logger.info("Model loaded version=%s", self.artifact.manifest.model_version)
+        return create_app(self.artifact, settings, board=self.board)
 
 
 def _end_with_parent() -> None:

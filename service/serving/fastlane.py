@@ -7,8 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import orjson
@@ -23,6 +22,7 @@ from service.errors import (
 )
 from service.lazy import np, simdjson
 from service.model import SegmentModel
+from service.serving.admission import Admission
 from service.serving.headers import InvocationHeaders, KnownHead, KnownHeads, read_headers
 from service.serving.invocation import (
     Header,
@@ -57,10 +57,6 @@ CAREFUL_BYTES: Final = 4 * 1024
 MAX_PLAN_BYTES: Final = 4 * contract.MAX_CUSTOM_ATTRIBUTES
 """SageMaker itself passes on at most 1024 characters of each (C23, C29)."""
 
-_THREADS: Final = 2
-"""Of large payloads at once. More gain nothing, since parsing holds the interpreter's lock, and double the
-longest wait of a ping: p99.9 of 185 ms with two, 380 ms with four, 100 ms with one, which would let a small
-payload wait behind a large one."""
 _REQUEST_ID: Final = b"x-request-id"
 
 
@@ -82,7 +78,7 @@ class FastLane:
         self._meter = meter
         self._note = journal.note
         self._is_warm = False
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="invocation")
+        self._admission = Admission(max_bytes=settings.max_waiting_bytes)
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
             contract.INVOCATIONS_PATH: self.invocations,
@@ -143,8 +139,10 @@ class FastLane:
         return None if body is None else await self.answer_payload(body, headers, model)
 
     async def read_payload(self, receive: Receive, headers: InvocationHeaders) -> bytes | None:
-        """Return the payload, None when the client goes; raise PayloadTooLargeError over the cap."""
+        """Return the payload, None when the client goes; raise PayloadTooLargeError or OverloadedError."""
         self.check_size(headers.length)  # before the client is asked to go on (Expect: 100-continue)
+        if headers.length > INLINE_BYTES:
+            self._admission.check_room(headers.length)
         message = await receive()
         if message["type"] != "http.request":
             return None
@@ -226,10 +224,14 @@ class FastLane:
         started_s = time.perf_counter()
         self.check_size(len(body))
         plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
-        loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._threads, self._answer_and_condense, body, plan, model)
+        running = self._admission.submit(
+            partial(self._answer_and_condense, body, plan, model),
+            size=len(body),
+            kind=(plan.reader, plan.has_detail),
+            limit_s=timeout_s,
+        )
         try:
-            reply, digest = await asyncio.wait_for(running, timeout_s)
+            reply, digest = await asyncio.wait_for(asyncio.wrap_future(running), timeout_s)
         except TimeoutError:
             raise InvocationTimeoutError(f"the invocation took longer than {timeout_s:g} s") from None
         content_type, _, _, inference_id, _, request_id = headers
@@ -261,16 +263,17 @@ class FastLane:
 
     async def _whole_body(self, message: Any, receive: Receive) -> bytes | None:
         chunks = [message.get("body", b"")]
-        size = len(chunks[0])
-        while message.get("more_body", False):
-            message = await receive()
-            if message["type"] != "http.request":
-                return None
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            self.check_size(size)
-            chunks.append(chunk)
-        return b"".join(chunks)
+        with self._admission.arriving() as arrival:
+            arrival.grow(len(chunks[0]))
+            while message.get("more_body", False):
+                message = await receive()
+                if message["type"] != "http.request":
+                    return None
+                chunk = message.get("body", b"")
+                self.check_size(arrival.size + len(chunk))
+                arrival.grow(len(chunk))
+                chunks.append(chunk)
+            return b"".join(chunks)
 
     def check_size(self, size: int) -> None:
         """Raise PayloadTooLargeError over the cap."""

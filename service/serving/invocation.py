@@ -22,6 +22,7 @@ from service.errors import (
     ModelNotLoadedError,
     ModelNotReadyError,
     NotAcceptableError,
+    OverloadedError,
     PayloadTooLargeError,
     RejectReason,
     UnsupportedContentTypeError,
@@ -46,6 +47,7 @@ STATUSES: Final[Mapping[type[InvocationError], int]] = {
     PayloadTooLargeError: 413,
     UnsupportedContentTypeError: 415,
     ModelNotReadyError: 503,
+    OverloadedError: 503,
     InvocationTimeoutError: 504,
     InsufficientMemoryError: 507,
 }
@@ -190,11 +192,12 @@ def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
 
 def refuse(error: InvocationError, *, version: str) -> Invocation:
     """Return the answer that reports an error."""
+    later = ((b"retry-after", b"%d" % error.retry_after_s),) if isinstance(error, OverloadedError) else ()
     return Invocation(
         status=STATUSES.get(type(error), 500),
         body=error_body(error.code, str(error), details=_position(error)),
         content_type=Media.JSON.value,
-        headers=((b"content-type", Media.JSON.value.encode()), version_header(version)),
+        headers=((b"content-type", Media.JSON.value.encode()), version_header(version), *later),
         rejected={error.reason: 1} if isinstance(error, InvalidRecordError) else None,
         error_code=error.code,
     )

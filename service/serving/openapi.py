@@ -148,7 +148,7 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
                 "406": _refusal("No content type in Accept can be produced"),
                 "413": _refusal("The payload is larger than the cap"),
                 "415": _refusal("The payload's content type is not supported"),
-                "503": _refusal("No model is loaded"),
+                "503": _refusal("No model is loaded, or more is asked at once than can be answered in time"),
                 "504": _refusal("The answer took longer than SageMaker would wait"),
             },
         }

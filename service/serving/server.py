@@ -8,15 +8,16 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from service.artifact import Artifact
 from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import AppFactory, create_app
@@ -26,12 +27,13 @@ from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
 from service.serving.signals.board import Board
-from service.serving.versions import find_store
 from service.serving.watch import IDLE_S
 from service.settings import Settings, variables
 
 _BACKLOG: Final = 2048
 _READY_TIMEOUT_S: Final = 60
+_HUNG_S: Final = 60
+"""A worker that says nothing for so long is replaced."""
 
 _logger = logging.getLogger(__name__)
 
@@ -53,11 +55,10 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
             f"SERVICE_EMF_NAMESPACE={settings.emf_namespace!r} needs SERVICE_LOG_FORMAT=json"
         )
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    settings = dataclasses.replace(settings, registry=None) if settings.workers == 1 else settings
+    signal.signal(signal.SIGTERM, _leave)
     _logger.info("Compiled kernel %s", describe_kernel(settings.kernel))
     artifact = None if settings.multi_model else load_artifact(settings)
-    app = create_app(artifact, settings)
+    app = create_app(artifact, dataclasses.replace(settings, registry=None))
     listener = _bind(settings)
     raise_file_limit()
     if settings.multi_model:
@@ -72,10 +73,16 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     board = Board()
     with _registry(settings) as folder:
         # Each worker builds the application for itself, from the environment.
-        pinned = dataclasses.replace(settings, registry=folder, model=_pin(settings, artifact))
-        os.environ.update(_environment(pinned))
-        config = _config(AppFactory(board), settings, factory=True)
+        os.environ.update(_environment(dataclasses.replace(settings, registry=folder)))
+        config = _config(AppFactory(board, artifact), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _leave(*_: object) -> NoReturn:
+    """Exit with 0; one more SIGTERM would kill the interpreter while it ends, and leave another code."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
 
 
 class _Server(uvicorn.Server):
@@ -92,18 +99,49 @@ class _Server(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    """Say when every worker can answer."""
+    """Say when every worker can answer; replace those that die or hang, waiting for none meanwhile."""
 
     def __init__(
         self, config: uvicorn.Config, sockets: list[socket.socket], *, on_ready: Callable[[], None]
     ) -> None:
         super().__init__(config, sockets)
         self._on_ready = on_ready
+        self._asked_s: dict[int | None, float] = {}
+        """When each worker was asked whether it is alive, by its id, until it has answered."""
 
     def init_processes(self) -> None:
         super().init_processes()
         if all(process.wait_until_ready(_READY_TIMEOUT_S) for process in self.processes):
             self._on_ready()
+
+    def keep_subprocess_alive(self) -> None:
+        # uvicorn's own waits 5 s for each, and ends one that is amid a payload of 200 MB: its parser lets no
+        # other thread answer for longer.
+        for place, process in enumerate(self.processes):
+            if self.should_exit.is_set() or (process.process.is_alive() and not self._hangs(process)):
+                continue
+            process.kill()
+            process.join()
+            self._asked_s.pop(process.pid, None)
+            _logger.warning("Worker ended pid=%s code=%s", process.pid, process.exitcode)
+            if process.exitcode == STARTUP_FAILURE:  # and so would the next one
+                self.should_exit.set()
+                return
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+
+    def _hangs(self, process: Process) -> bool:
+        """Tell whether a worker has not answered for long."""
+        since_s = self._asked_s.setdefault(process.pid, now_s := time.monotonic())
+        try:
+            if since_s == now_s:
+                process.parent_conn.send(b"ping")
+            elif process.parent_conn.poll():
+                process.parent_conn.recv()
+                del self._asked_s[process.pid]
+        except (OSError, EOFError):
+            return True
+        return now_s - since_s > _HUNG_S
 
     def terminate_all(self) -> None:
         # While this process holds the port open, the system goes on taking connections that nobody answers.
@@ -124,13 +162,16 @@ def _registry(settings: Settings) -> Iterator[Path | None]:
     if not settings.multi_model:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="segserve-", dir=settings.registry) as folder:
-        yield Path(folder)
-
-
-def _pin(settings: Settings, artifact: Artifact | None) -> str | None:
-    """Return the model for each worker, also for one that starts when the store has a newer version."""
-    return artifact.manifest.model_version if artifact and find_store(settings) else settings.model
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="segserve-", dir=settings.registry)
+    except OSError as exc:
+        where = settings.registry or "the system's folders for temporary files"
+        raise ConfigurationError(
+            f"the workers of a multi-model server need a folder, and {where} cannot be written "
+            f"({exc.strerror}): set SERVICE_REGISTRY to one that can"
+        ) from exc
+    with folder as path:
+        yield Path(path)
 
 
 def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.Config:

@@ -1,5 +1,6 @@
 """Run as a SageMaker training job: channels in, model and failure file out (C73 to C86)."""
 
+import contextlib
 import json
 import logging
 import os
@@ -91,8 +92,11 @@ def _run(folders: JobFolders) -> None:
     )
     trained = train(dataset, hyperparameters.fit, previous=previous, on_progress=_log_progress)
     version = _write_model(trained, folders.model)
-    output_data.mkdir(parents=True, exist_ok=True)
-    (output_data / TRAINING).write_bytes(trained.files[TRAINING])
+    try:
+        output_data.mkdir(parents=True, exist_ok=True)
+        (output_data / TRAINING).write_bytes(trained.files[TRAINING])
+    except OSError as exc:
+        raise ServiceError(f"{output_data / TRAINING} cannot be written: {exc.strerror}") from exc
     _report(dataset, trained, hyperparameters, version)
 
 
@@ -182,6 +186,9 @@ def _write_model(trained: TrainedModel, folder: Path) -> str:
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as exc:
+        for name in files:  # half a model is none, and the failure file may need its room
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
         raise ServiceError(f"the model cannot be written to {folder}: {exc.strerror}") from exc
     return version
 
@@ -217,8 +224,8 @@ def _write_failure(output: Path, message: str) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         (output / "failure").write_text(message[:FAILURE_CHARACTERS])
-    except OSError:
-        _logger.exception("The failure file cannot be written")
+    except OSError as exc:
+        _logger.error("The failure file cannot be written: %s", exc.strerror)  # noqa: TRY400  # no trace
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

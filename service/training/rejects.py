@@ -1,5 +1,6 @@
 """Write the records that could not be used to a CSV file of their own, each with its line and the reason."""
 
+import contextlib
 import csv
 import json
 import tempfile
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from service.durable import whole
 from service.errors import DatasetError
 
 _LEADING: Final = ("file", "line", "column", "reason")
@@ -46,13 +48,17 @@ class RejectsFile:
         self._union = list(dict.fromkeys(key for names in columns.values() for key in _keys(names)))
         place = {key: position for position, key in enumerate(self._union)}
         self._places = {file: [place[key] for key in _keys(names)] for file, names in columns.items()}
-        self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
+        try:
+            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
+        except OSError as exc:
+            raise DatasetError(f"no temporary file can be written ({exc.strerror}): set TMPDIR") from exc
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._spool.close()
+        with contextlib.suppress(OSError):  # what is left to write has been reported, or nobody wants it
+            self._spool.close()
 
     def add(self, reject: Reject, *, file: str) -> None:
         """Keep one record of `file`."""
@@ -60,7 +66,10 @@ class RejectsFile:
         for place, field in zip(self._places[file], reject.fields, strict=False):
             fields[place] = field
         row = (file, reject.line, reject.column, reject.reason, *fields, reject.unparsed)
-        self._spool.write(json.dumps(row) + "\n")
+        try:
+            self._spool.write(json.dumps(row) + "\n")
+        except OSError as exc:
+            raise self._spool_error(exc) from exc
         self._has_unparsed |= bool(reject.unparsed)
 
     def write(self) -> None:
@@ -69,20 +78,28 @@ class RejectsFile:
         Raises:
             DatasetError: The file cannot be written.
         """
-        if not self._spool.tell():
-            return
-        self._spool.seek(0)
+        try:
+            if not self._spool.tell():
+                return
+            self._spool.seek(0)
+        except OSError as exc:
+            raise self._spool_error(exc) from exc
         header = [*_LEADING, *(name for name, _ in self._union), _UNPARSED]
         width = len(header) if self._has_unparsed else len(header) - 1
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("w", encoding="utf-8", newline="") as file:
+            with whole(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
                 # The default line ending, CR LF, is what makes the csv module quote either of the two.
                 writer = csv.writer(file)
                 writer.writerow(header[:width])
                 writer.writerows(json.loads(line)[:width] for line in self._spool)
         except OSError as exc:
             raise DatasetError(f"{self.path} cannot be written: {exc.strerror or exc}") from exc
+
+    def _spool_error(self, error: OSError) -> DatasetError:
+        return DatasetError(
+            f"rejected records cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}"
+        )
 
 
 def _keys(names: Sequence[str]) -> Iterator[tuple[str, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from service.durable import whole
 from service.errors import DatasetError
 from service.features import AGE, GENDER, INCOME, PURCHASES
 
@@ -36,7 +37,7 @@ def write_sample(path: Path, *, n: int = SAMPLE_RECORDS, seed: int = SAMPLE_SEED
         DatasetError: The file cannot be written.
     """
     try:
-        with path.open("w", newline="") as file:
+        with whole(path) as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(SAMPLE_COLUMNS)
             writer.writerows(sample_customers(n, seed=seed))

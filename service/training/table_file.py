@@ -1,5 +1,6 @@
 """Write tables to a CSV or Parquet file that appears whole or not at all, in bounded memory."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,7 +64,8 @@ def open_table_file(target: Path, schema: pa.Schema, *, delimiter: str) -> Itera
     except OSError as exc:
         raise DatasetError(f"{target} cannot be written: {exc.strerror or exc}") from exc
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone already, or never there: the disk may be read-only
+            partial.unlink()
 
 
 def _open(path: Path, schema: pa.Schema, delimiter: str | None) -> TableFile:

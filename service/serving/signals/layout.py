@@ -60,6 +60,7 @@ ERROR_CODES: Final = (
     "ModelAlreadyLoaded",
     "InvalidModel",
     "InsufficientMemory",
+    "Overloaded",
     "InvocationTimeout",
     OTHER,
 )

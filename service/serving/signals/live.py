@@ -67,7 +67,9 @@ def estimate_quantile(counts: Sequence[int], share: float) -> float | None:
 def _history(source: Source, now_s: float, totals: Cells) -> Iterator[tuple[float, Cells]]:
     """Yield times and totals, oldest first; where the server is young, its start with zeros."""
     kept = list(source.board.snapshots())
-    started_s = min((worker.started_s for worker in source.board.workers()), default=now_s)
+    # The clock may have been put back since the start.
+    first_s = kept[0][0] if kept else now_s
+    started_s = min((first_s, *(worker.started_s for worker in source.board.workers())))
     if now_s - started_s < N_TICKS * TICK_S:
         yield started_s, totals * 0
     yield from kept

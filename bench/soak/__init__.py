@@ -1,0 +1,1 @@
+"""Keep a server under load for long: errors, memory, latency, connections."""

@@ -1,0 +1,164 @@
+"""Answer large payloads in threads, and refuse at once those that could not be answered in time.
+
+Small payloads are answered where they arrive and never wait. Large ones wait for a thread: this counts what
+they hold and how long those before them will take, and says at once when it is in vain to wait.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from service.errors import OverloadedError
+
+THREADS: Final = 2
+"""Of large payloads at once. More gain nothing, since parsing holds the interpreter's lock, and double the
+longest wait of a ping: p99.9 of 185 ms with two, 380 ms with four, 100 ms with one, which would let a small
+payload wait behind a large one."""
+
+MAX_RETRY_AFTER_S: Final = 60
+
+_FIRST_S_PER_BYTE: Final = 50e-9
+"""Of a kind of payload that has not been answered yet: JSON objects take about so long."""
+_RISE, _FALL = 0.25, 0.05
+"""Weights of the newest answer in the mean of its kind: a refusal, which may come with the first byte, says
+little of the next one."""
+_SHARE: Final = 0.75
+"""Of the time limit that waiting and answering may take by the estimate, which is one."""
+
+T = TypeVar("T")
+
+
+class Arrival:
+    """Hold how much of one payload has arrived."""
+
+    def __init__(self, hold: Callable[["Arrival", int], None]) -> None:
+        """Begin with nothing."""
+        self._hold = hold
+        self.size = 0
+
+    def grow(self, size: int) -> None:
+        """Count a chunk.
+
+        Raises:
+            OverloadedError: There is no room for it beside what others hold.
+        """
+        self._hold(self, size)
+        self.size += size
+
+
+class Admission:
+    """Run what large payloads need, and count what they hold; safe in any thread."""
+
+    def __init__(self, *, max_bytes: int | None, threads: int = THREADS) -> None:
+        """Take the most bytes to hold, None for no limit, and how many payloads are answered at once."""
+        self._max_bytes = max_bytes
+        self._n_threads = threads
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="invocation")
+        self._lock = threading.Lock()
+        self._held_bytes = 0
+        self._queue: dict[int, float] = {}
+        """Seconds that each payload with the threads takes by the estimate."""
+        self._tickets = 0
+        self._s_per_byte: dict[Hashable, float] = {}
+
+    @property
+    def held_bytes(self) -> int:
+        """Return the size of all payloads that are arriving, wait or are being answered."""
+        return self._held_bytes
+
+    def check_room(self, size: int) -> None:
+        """Raise unless a payload of an announced size has room now; nothing is kept for it.
+
+        Raises:
+            OverloadedError: Others hold too much.
+        """
+        with self._lock:
+            self._check_room(size, own=0)
+
+    @contextmanager
+    def arriving(self) -> Iterator[Arrival]:
+        """Count a payload while it arrives."""
+        arrival = Arrival(self._hold)
+        try:
+            yield arrival
+        finally:
+            with self._lock:
+                self._held_bytes -= arrival.size
+
+    def submit(
+        self, task: Callable[[], T], *, size: int, kind: Hashable, limit_s: float | None
+    ) -> "Future[T]":
+        """Run a task in a thread, after those before it.
+
+        Args:
+            task: Answers a payload.
+            size: Of the payload, in bytes.
+            kind: Payloads of one kind take about equally long a byte.
+            limit_s: How long it may take; None for any time, and then it is never refused.
+
+        Raises:
+            OverloadedError: Those before it would leave it too little time.
+        """
+        ticket = self._admit(size, kind=kind, limit_s=limit_s)
+        running = self._threads.submit(self._run, task, size=size, kind=kind)
+        # Also when nobody waits for it any more: a thread that has begun goes on to its end.
+        running.add_done_callback(lambda _: self._leave(ticket, size))
+        return running
+
+    def _run(self, task: Callable[[], T], *, size: int, kind: Hashable) -> T:
+        started_s = time.perf_counter()
+        result = task()
+        found = (time.perf_counter() - started_s) / max(1, size)
+        with self._lock:
+            before = self._s_per_byte.get(kind, found)
+            self._s_per_byte[kind] = before + (_RISE if found > before else _FALL) * (found - before)
+        return result
+
+    def _admit(self, size: int, *, kind: Hashable, limit_s: float | None) -> int:
+        with self._lock:
+            takes_s = size * self._s_per_byte.get(kind, _FIRST_S_PER_BYTE)
+            waits_s = self._waits_s()
+            # One that need not wait is always tried: what it takes corrects the estimate.
+            if limit_s is not None and waits_s > 0 and waits_s + takes_s > _SHARE * limit_s:
+                raise self._overloaded(
+                    f"those before take about {math.ceil(waits_s)} s, and the limit is {limit_s:g} s"
+                )
+            self._tickets += 1
+            self._queue[self._tickets] = takes_s
+            self._held_bytes += size
+            return self._tickets
+
+    def _leave(self, ticket: int, size: int) -> None:
+        with self._lock:
+            del self._queue[ticket]
+            self._held_bytes -= size
+
+    def _waits_s(self) -> float:
+        """Return how long a payload that comes now would wait for a thread, by the estimate."""
+        if len(self._queue) < self._n_threads:
+            return 0.0
+        return sum(self._queue.values()) / self._n_threads
+
+    def _hold(self, arrival: Arrival, size: int) -> None:
+        with self._lock:
+            self._check_room(size, own=arrival.size)
+            self._held_bytes += size
+
+    def _check_room(self, size: int, *, own: int) -> None:
+        others = self._held_bytes - own
+        # One alone always has room: how large a payload may be at all is another limit.
+        if self._max_bytes is not None and others > 0 and others + own + size > self._max_bytes:
+            raise self._overloaded(
+                f"others hold {math.ceil(others / 2**20)} of the {self._max_bytes // 2**20} MiB "
+                "that SERVICE_MAX_WAITING_MB allows"
+            )
+
+    def _overloaded(self, reason: str) -> OverloadedError:
+        after_s = min(MAX_RETRY_AFTER_S, max(1, math.ceil(self._waits_s())))
+        return OverloadedError(
+            f"too many large payloads wait: {reason}; try again in {after_s} s", retry_after_s=after_s
+        )
