@@ -58,12 +58,12 @@ sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test with the SageMaker SDK, its loc
 
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
-	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --group build \
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --group build \
 		--output-file requirements/aws.txt
-	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra otel --group dev \
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
-		--output-file docker/requirements.txt
+		--extra sign --output-file docker/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
 
 clean: ## Remove the environment and what was built

@@ -1,7 +1,7 @@
 """Pack a model artifact so that it can be made again byte for byte, and unpack none that was touched.
 
-`model.tar.gz` holds regular files at its root (C35). `manifest.json` names every other file with its size and
-sha256; `model.json` is what serving needs. SageMaker unpacks for us, so a folder is verified like an archive.
+`model.tar.gz` holds regular files at its root (C35). `manifest.json` names every file but itself and its
+signature, with size and sha256. SageMaker unpacks for us, so a folder is verified like an archive.
 """
 
 import gzip
@@ -11,7 +11,7 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -22,6 +22,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from service.errors import CorruptArtifactError, IncompatibleArtifactError, ModelNotFoundError
 from service.model import SegmentModel
+from service.pipeline import check_pipeline
 
 ARCHIVE: Final = "model.tar.gz"
 MANIFEST: Final = "manifest.json"
@@ -29,6 +30,7 @@ MODEL: Final = "model.json"
 TRAINING: Final = "training.json"
 PIPELINE: Final = "pipeline.skops"
 REPORT: Final = "report.html"
+SIGNATURE: Final = "manifest.sig"
 
 FORMAT_VERSION: Final = 1
 """Raised whenever an older reader would misunderstand a newer manifest.json."""
@@ -37,7 +39,13 @@ MAX_FILE_BYTES: Final = 64 * 2**20
 MAX_ARCHIVE_BYTES: Final = 256 * 2**20
 """Unpacked. A real artifact has well under a megabyte; more is an attack or a mistake."""
 
+SIGNATURE_BYTES: Final = 64
+"""Of Ed25519. Source: RFC 8032."""
+
 VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+
+Signer = Callable[[bytes], bytes]
+"""Returns the signature of a manifest."""
 
 _ARCHIVE_ENDING: Final = ".tar.gz"
 """Not read in a folder: the SDK's local mode unpacks model.tar.gz beside itself and output.tar.gz (C100)."""
@@ -86,7 +94,10 @@ class Artifact:
     manifest: Manifest
     model: SegmentModel
     files: Mapping[str, bytes]
-    """Every file but the manifest, by name."""
+    """Every file but the manifest and its signature, by name."""
+    sealed: bytes
+    """`manifest.json` as it is: what is signed."""
+    signature: bytes | None = None
 
 
 def version_id(created: datetime, content_digest: str) -> str:
@@ -94,14 +105,21 @@ def version_id(created: datetime, content_digest: str) -> str:
     return f"{created.astimezone(UTC):%Y%m%dT%H%M%SZ}-{content_digest[:8]}"
 
 
-def pack(files: Mapping[str, bytes], *, provenance: Provenance, created: datetime) -> tuple[str, bytes]:
+def pack(
+    files: Mapping[str, bytes], *, provenance: Provenance, created: datetime, sign: Signer | None = None
+) -> tuple[str, bytes]:
     """Return the version id and the bytes of `model.tar.gz`, whose files are those of `seal`."""
-    version, sealed = seal(files, provenance=provenance, created=created)
+    version, sealed = seal(files, provenance=provenance, created=created, sign=sign)
     return version, _tar_gz(sealed)
 
 
+def repack(artifact: Artifact, *, signature: bytes) -> bytes:
+    """Return the bytes of an artifact's `model.tar.gz` with another signature."""
+    return _tar_gz({**artifact.files, MANIFEST: artifact.sealed, SIGNATURE: signature})
+
+
 def seal(
-    files: Mapping[str, bytes], *, provenance: Provenance, created: datetime
+    files: Mapping[str, bytes], *, provenance: Provenance, created: datetime, sign: Signer | None = None
 ) -> tuple[str, dict[str, bytes]]:
     """Return the version id, and the files with their manifest as the last one.
 
@@ -109,6 +127,7 @@ def seal(
         files: Content by name, without the manifest.
         provenance: Goes into the manifest.
         created: Goes into the manifest and, to the microsecond, into the version id.
+        sign: Makes the signature that stands beside the manifest.
     """
     facts = {
         name: FileFacts(hashlib.sha256(content).hexdigest(), len(content)) for name, content in files.items()
@@ -117,8 +136,8 @@ def seal(
     digests = json.dumps([stamp, {name: fact.sha256 for name, fact in facts.items()}], sort_keys=True)
     version = version_id(created, hashlib.sha256(digests.encode()).hexdigest())
     manifest = Manifest(model_version=version, created=stamp, files=facts, provenance=provenance)
-    text = json.dumps(asdict(manifest), indent=1, sort_keys=True)
-    return version, {**files, MANIFEST: f"{text}\n".encode()}
+    text = f"{json.dumps(asdict(manifest), indent=1, sort_keys=True)}\n".encode()
+    return version, {**files, **({SIGNATURE: sign(text)} if sign else {}), MANIFEST: text}
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -139,12 +158,13 @@ def read_artifact(path: Path) -> Artifact:
         files = dict(_refuse_duplicates(members))
     except OSError as exc:
         raise CorruptArtifactError(f"{path} cannot be read: {exc.strerror or exc}") from exc
-    manifest = _read_manifest(files.pop(MANIFEST, None))
-    _verify(files, manifest)
+    sealed, signature = files.pop(MANIFEST, None), files.pop(SIGNATURE, None)
+    manifest = _read_manifest(sealed)
+    _verify(files, manifest, signature)
     model = SegmentModel.from_json(files[MODEL])
     if not model.is_healthy():
         raise CorruptArtifactError("the model fails its self-test: a golden record gets another segment")
-    return Artifact(manifest=manifest, model=model, files=files)
+    return Artifact(manifest=manifest, model=model, files=files, sealed=sealed or b"", signature=signature)
 
 
 def _tar_gz(files: Mapping[str, bytes]) -> bytes:
@@ -262,7 +282,7 @@ def _manifest_adapter() -> TypeAdapter[Manifest]:
     return TypeAdapter(Manifest)
 
 
-def _verify(files: Mapping[str, bytes], manifest: Manifest) -> None:
+def _verify(files: Mapping[str, bytes], manifest: Manifest, signature: bytes | None) -> None:
     """Raise CorruptArtifactError unless the files are those of the manifest, byte for byte."""
     if MODEL not in manifest.files:
         raise CorruptArtifactError(f"{MANIFEST} does not name {MODEL}")
@@ -272,3 +292,9 @@ def _verify(files: Mapping[str, bytes], manifest: Manifest) -> None:
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != manifest.files[name].sha256:
             raise CorruptArtifactError(f"the artifact's {name} does not have the digest given in {MANIFEST}")
+    if signature is not None and len(signature) != SIGNATURE_BYTES:
+        raise CorruptArtifactError(
+            f"the artifact's {SIGNATURE} has {len(signature)} bytes; a signature has {SIGNATURE_BYTES}"
+        )
+    if PIPELINE in files:
+        check_pipeline(PIPELINE, files[PIPELINE])

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +12,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service import contract
 from service.errors import ConfigurationError
 from service.logs import LogFormat, logs_json
+
+ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # C6
+LOOPBACK: Final = "127.0.0.1"
+_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
 
 
 class OnError(StrEnum):
@@ -28,6 +32,15 @@ class Switch(StrEnum):
 
     ON = "on"
     OFF = "off"
+
+
+class TokenScope(StrEnum):
+    """Name what needs the token, where there is one."""
+
+    CONSOLE = "console"
+    """What SageMaker never asks for."""
+    ADMIN = "admin"
+    """All but /ping, /invocations and their like."""
 
 
 class LogLevel(StrEnum):
@@ -54,8 +67,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore", case_sensitive=True)
 
-    host: str = Field("0.0.0.0", validation_alias="SERVICE_HOST")  # noqa: S104  # C6: all interfaces
-    """Address to listen on."""
+    host: str | None = Field(None, validation_alias="SERVICE_HOST")
+    """Address to listen on. Default: all interfaces in a container or where SageMaker's tree is, else this
+    machine alone."""
     port: int = Field(
         contract.DEFAULT_PORT,
         ge=0,
@@ -73,6 +87,14 @@ class Settings(BaseSettings):
     """Folder of model versions."""
     model: str | None = Field(None, validation_alias="SERVICE_MODEL")
     """Model to serve: an artifact's path, or a version of the store."""
+    trusted_keys: str | None = Field(None, validation_alias="SERVICE_TRUSTED_KEYS")
+    """Ed25519 public keys, as PEM text or as files with commas between. A model that none of them has signed
+    is then refused. Default: signatures are not looked at."""
+    model_digest: str | None = Field(None, validation_alias="SERVICE_MODEL_DIGEST")
+    """sha256 that the manifest.json or the model.json of a model must have, or several with commas between.
+    Default: any."""
+    sign_key: Path | None = Field(None, validation_alias="SERVICE_SIGN_KEY")
+    """File with the Ed25519 private key that training signs with. Default: models are not signed."""
     max_payload_mb: int = Field(
         contract.MAX_PAYLOAD_MB,
         ge=0,
@@ -101,6 +123,17 @@ class Settings(BaseSettings):
     """What becomes of a payload with a bad record: reject or placeholder."""
     console: Annotated[Switch, BeforeValidator(_lower)] = Field(Switch.ON, validation_alias="SERVICE_CONSOLE")
     """Whether the console at /, /model, /live, /docs and /openapi.json are there: on or off."""
+    token: str | None = Field(None, repr=False, validation_alias="SERVICE_TOKEN")
+    """Bearer token, of 16 characters or more, that the console and what it asks for then need. Default:
+    whoever reaches the server may look."""
+    token_scope: Annotated[TokenScope, BeforeValidator(_lower)] = Field(
+        TokenScope.CONSOLE, validation_alias="SERVICE_TOKEN_SCOPE"
+    )
+    """What needs the token: console; or admin, which is /metrics and the loading, listing and unloading of
+    models too. SageMaker asks for these, and sends no token."""
+    console_rate: int = Field(50, ge=0, le=100_000, validation_alias="SERVICE_CONSOLE_RATE")
+    """Requests a second that one client may send to the console's routes and to /metrics, in each worker,
+    after ten times as many at once; 0 is no limit. More get 429."""
     access_log: Annotated[Switch, BeforeValidator(_lower)] = Field(
         Switch.ON, validation_alias="SERVICE_ACCESS_LOG"
     )
@@ -151,6 +184,12 @@ class Settings(BaseSettings):
     """What /execution-parameters proposes. Default: the number of workers."""
 
     @property
+    def address(self) -> str:
+        """Return the address to listen on: a laptop's server is not for its network unless asked."""
+        is_for_others = self.prefix.is_dir() or is_contained()
+        return self.host or (ALL_INTERFACES if is_for_others else LOOPBACK)
+
+    @property
     def logs_json(self) -> bool:
         """Tell whether log lines are JSON."""
         return logs_json(self.log_format)
@@ -186,6 +225,13 @@ class Settings(BaseSettings):
         if self.timeout_s is None:
             return None if self.batch else contract.INVOCATION_TIMEOUT_S - 5
         return self.timeout_s
+
+
+def is_contained(root: Path = Path("/"), *, pid: int | None = None) -> bool:
+    """Tell whether this process is in a container, where all interfaces are those of the container (C6)."""
+    marks = (root / ".dockerenv", root / "run" / ".containerenv")
+    is_first = (os.getpid() if pid is None else pid) == 1
+    return is_first or _KUBERNETES in os.environ or any(mark.exists() for mark in marks)
 
 
 def read_settings(**overrides: Any) -> Settings:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from service import artifact
-from service.artifact import ARCHIVE, VERSION_PATTERN, Provenance
+from service.artifact import ARCHIVE, VERSION_PATTERN, Provenance, Signer
 from service.errors import CorruptArtifactError, ModelNotFoundError, StoreError
 
 CHANNELS: Final = "channels.json"
@@ -49,6 +49,7 @@ class Store:
         *,
         provenance: Provenance,
         beside: Mapping[str, Path] | None = None,
+        sign: Signer | None = None,
     ) -> str:
         """Write a new version and return its id.
 
@@ -56,6 +57,7 @@ class Store:
             files: The artifact's files by name, without the manifest.
             provenance: Goes into the manifest.
             beside: Files to copy next to the artifact, by name.
+            sign: Makes the signature of the manifest.
 
         Raises:
             StoreError: The folder cannot be written.
@@ -68,7 +70,7 @@ class Store:
         try:
             for name, source in (beside or {}).items():
                 _write_synced(staging / name, source.read_bytes())
-            version = self._publish(staging, files, provenance)
+            version = self._publish(staging, files, provenance, sign)
         except OSError as exc:
             raise StoreError(f"the model store {self.root} cannot be written: {exc.strerror}") from exc
         finally:
@@ -186,10 +188,12 @@ class Store:
             self._write_channels(Channels(channels.latest, previous, tuple(history)))
         return previous
 
-    def _publish(self, staging: Path, files: Mapping[str, bytes], provenance: Provenance) -> str:
+    def _publish(
+        self, staging: Path, files: Mapping[str, bytes], provenance: Provenance, sign: Signer | None
+    ) -> str:
         """Give the version a name that no other has, and make it visible."""
         while True:
-            version, content = artifact.pack(files, provenance=provenance, created=self._now())
+            version, content = artifact.pack(files, provenance=provenance, created=self._now(), sign=sign)
             _write_synced(staging / ARCHIVE, content)
             _sync_folder(staging)
             staging.chmod(0o755)

@@ -221,9 +221,12 @@ def rollback(
 def _archive(version: str | None, *, store: str | None) -> Path:
     from service.settings import read_settings
     from service.store import find_artifact
+    from service.trust import read_signed
 
     settings = read_settings(store=store)
-    return find_artifact(version, store=Path(settings.store))
+    archive = find_artifact(version, store=Path(settings.store))
+    read_signed(archive, settings)
+    return archive
 
 
 def _carry_out(session: "Session", release: "Release", *, dry_run: bool, timeout: int, as_json: bool) -> None:

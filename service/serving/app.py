@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 import service
 from service import contract
 from service.artifact import Artifact
+from service.serving.access import DOCS_HEADERS, Access
 from service.serving.card import model_card
 from service.serving.console import add_console, why_no_model
 from service.serving.fastlane import Endpoint, FastLane
@@ -56,6 +57,7 @@ class SegmentationApp(FastAPI):
             lifespan=_shutting_down,
         )
         check_default_accept(settings)
+        self._access = Access(settings)
         self.tracing = Tracing.from_environment()
         served = served_model(artifact, settings) if artifact else None
         facts = ModelFacts.of(artifact) if artifact else None
@@ -85,6 +87,8 @@ class SegmentationApp(FastAPI):
             return
         path = scope["path"]
         endpoint: Endpoint = self._fast_routes.get(path, self._answer_others)
+        if path not in self.lane.routes:
+            endpoint = self._access.guard(endpoint)
         if self.tracing:
             endpoint = self.tracing.trace(endpoint)
         if path == contract.INVOCATIONS_PATH:  # most take the protocol's short cut: the lane counts them
@@ -121,13 +125,15 @@ class SegmentationApp(FastAPI):
 
         @self.get("/docs", include_in_schema=False)
         async def docs() -> Response:
-            return get_swagger_ui_html(
+            page = get_swagger_ui_html(
                 openapi_url="openapi.json",
                 title="segserve API",
                 swagger_js_url="docs/static/swagger-ui-bundle.js",
                 swagger_css_url="docs/static/swagger-ui.css",
                 swagger_favicon_url="data:,",
             )
+            page.headers.update(DOCS_HEADERS)
+            return page
 
     def _add_model_card(self, artifact: Artifact | None, settings: Settings) -> None:
         card = model_card(artifact) if artifact else None
