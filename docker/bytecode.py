@@ -19,6 +19,7 @@ IMPORTED: Final = (
     "fastapi.staticfiles",
     "orjson",
     "narwhals",
+    "nacl.signing",
     "numpy.random",
     "numpy.typing",
     "pyarrow.compute",

@@ -4,14 +4,10 @@
 signature, with size and sha256. SageMaker unpacks for us, so a folder is verified like an archive.
 """
 
-import gzip
 import hashlib
-import io
 import json
 import re
-import tarfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +16,7 @@ from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from service.archive import MAX_FILE_BYTES, read_files, write_archive
 from service.errors import CorruptArtifactError, IncompatibleArtifactError, ModelNotFoundError
 from service.model import SegmentModel
 from service.pipeline import check_pipeline
@@ -35,23 +32,19 @@ SIGNATURE: Final = "manifest.sig"
 FORMAT_VERSION: Final = 1
 """Raised whenever an older reader would misunderstand a newer manifest.json."""
 
-MAX_FILE_BYTES: Final = 64 * 2**20
-MAX_ARCHIVE_BYTES: Final = 256 * 2**20
-"""Unpacked. A real artifact has well under a megabyte; more is an attack or a mistake."""
-
 SIGNATURE_BYTES: Final = 64
 """Of Ed25519. Source: RFC 8032."""
+
+MAX_PARSED_BYTES: Final = {MANIFEST: 2**18, MODEL: 2**22}
+"""What is parsed takes many times its size in memory; real ones have a few kilobytes."""
+
+ENDINGS: Final = (".json", ".html", ".skops")
+"""Of the files that training writes. A pickle or a program has no business among them."""
 
 VERSION_PATTERN: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 Signer = Callable[[bytes], bytes]
 """Returns the signature of a manifest."""
-
-_ARCHIVE_ENDING: Final = ".tar.gz"
-"""Not read in a folder: the SDK's local mode unpacks model.tar.gz beside itself and output.tar.gz (C100)."""
-_FILE_NAME: Final = re.compile(r"(?:\./)?([A-Za-z0-9][A-Za-z0-9._-]{0,99})")
-_BLOCK_BYTES: Final = 2**16
-_BROKEN: Final = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -110,12 +103,12 @@ def pack(
 ) -> tuple[str, bytes]:
     """Return the version id and the bytes of `model.tar.gz`, whose files are those of `seal`."""
     version, sealed = seal(files, provenance=provenance, created=created, sign=sign)
-    return version, _tar_gz(sealed)
+    return version, write_archive(sealed)
 
 
 def repack(artifact: Artifact, *, signature: bytes) -> bytes:
     """Return the bytes of an artifact's `model.tar.gz` with another signature."""
-    return _tar_gz({**artifact.files, MANIFEST: artifact.sealed, SIGNATURE: signature})
+    return write_archive({**artifact.files, MANIFEST: artifact.sealed, SIGNATURE: signature})
 
 
 def seal(
@@ -154,8 +147,7 @@ def read_artifact(path: Path) -> Artifact:
     if not path.exists():
         raise ModelNotFoundError(f"there is no model artifact at {path}")
     try:
-        members = _read_folder(path) if path.is_dir() else _read_archive(path)
-        files = dict(_refuse_duplicates(members))
+        files = read_files(path)
     except OSError as exc:
         raise CorruptArtifactError(f"{path} cannot be read: {exc.strerror or exc}") from exc
     sealed, signature = files.pop(MANIFEST, None), files.pop(SIGNATURE, None)
@@ -167,98 +159,10 @@ def read_artifact(path: Path) -> Artifact:
     return Artifact(manifest=manifest, model=model, files=files, sealed=sealed or b"", signature=signature)
 
 
-def _tar_gz(files: Mapping[str, bytes]) -> bytes:
-    """Return an archive that depends on nothing but names and contents."""
-    buffer = io.BytesIO()
-    with (
-        gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
-    ):
-        for name in sorted(files):
-            member = tarfile.TarInfo(name)
-            member.size = len(files[name])
-            member.mode = 0o644
-            archive.addfile(member, io.BytesIO(files[name]))
-    return buffer.getvalue()
-
-
-class _Capped:
-    """Pass on a stream's bytes until there are too many: a small archive can unpack to terabytes."""
-
-    def __init__(self, stream: gzip.GzipFile) -> None:
-        self._stream = stream
-        self._left = MAX_ARCHIVE_BYTES
-
-    def read(self, size: int = -1, /) -> bytes:
-        content = self._stream.read(size if size >= 0 else self._left + 1)
-        self._left -= len(content)
-        if self._left < 0:
-            raise CorruptArtifactError(f"the artifact unpacks to more than {MAX_ARCHIVE_BYTES} bytes")
-        return content
-
-    def finish(self) -> None:
-        """Read to the end, where gzip keeps its checksum."""
-        while self.read(_BLOCK_BYTES):
-            pass
-
-
-def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with (
-            gzip.open(path) as unpacked,
-            tarfile.open(fileobj=(capped := _Capped(unpacked)), mode="r|") as archive,  # type: ignore[call-overload]  # all that r| needs is read
-        ):
-            for member in archive:
-                if member.isdir() and member.name in {".", "./"}:
-                    continue
-                name = _checked_name(member.name)
-                if not member.isreg():
-                    raise CorruptArtifactError(f"the artifact's {name} is not a regular file")
-                _check_size(name, member.size)
-                content = archive.extractfile(member)
-                yield name, content.read() if content else b""
-            capped.finish()  # tarfile takes a damaged header for the end of the archive
-    except _BROKEN as exc:
-        raise CorruptArtifactError(
-            f"{path} is not a gzip-compressed tar archive, or is damaged or cut short"
-        ) from exc
-
-
-def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    for entry in sorted(path.iterdir()):
-        if entry.name.endswith(_ARCHIVE_ENDING):
-            continue
-        name = _checked_name(entry.name)
-        if entry.is_symlink() or not entry.is_file():
-            raise CorruptArtifactError(f"the artifact's {name} is not a regular file")
-        _check_size(name, entry.stat().st_size)
-        yield name, entry.read_bytes()
-
-
-def _checked_name(name: str) -> str:
-    match = _FILE_NAME.fullmatch(name)
-    if not match:
-        raise CorruptArtifactError(f"the artifact holds {name[:80]!r}; only plain file names may be in it")
-    return match[1]
-
-
-def _check_size(name: str, size_bytes: int) -> None:
-    if size_bytes > MAX_FILE_BYTES:
-        raise CorruptArtifactError(f"the artifact's {name} has more than {MAX_FILE_BYTES} bytes")
-
-
-def _refuse_duplicates(members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
-    seen = set()
-    for name, content in members:
-        if name in seen:
-            raise CorruptArtifactError(f"the artifact holds {name} twice")
-        seen.add(name)
-        yield name, content
-
-
 def _read_manifest(content: bytes | None) -> Manifest:
     if content is None:
         raise CorruptArtifactError(f"the artifact has no {MANIFEST}: segserve train writes one that has")
+    _check_parsed(MANIFEST, content)
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as exc:
@@ -290,11 +194,23 @@ def _verify(files: Mapping[str, bytes], manifest: Manifest, signature: bytes | N
         problem = "is missing" if name in manifest.files else f"is not named in {MANIFEST}"
         raise CorruptArtifactError(f"the artifact's {name} {problem}")
     for name, content in files.items():
+        if not name.endswith(ENDINGS):
+            raise CorruptArtifactError(f"the artifact's {name} is none of the files that training writes")
+        if len(content) != manifest.files[name].size:
+            raise CorruptArtifactError(f"the artifact's {name} does not have the size given in {MANIFEST}")
         if hashlib.sha256(content).hexdigest() != manifest.files[name].sha256:
             raise CorruptArtifactError(f"the artifact's {name} does not have the digest given in {MANIFEST}")
     if signature is not None and len(signature) != SIGNATURE_BYTES:
         raise CorruptArtifactError(
             f"the artifact's {SIGNATURE} has {len(signature)} bytes; a signature has {SIGNATURE_BYTES}"
         )
+    _check_parsed(MODEL, files[MODEL])
+    if files.get(TRAINING, b"{")[:1] != b"{":
+        raise CorruptArtifactError(f"the artifact's {TRAINING} is not a JSON object")
     if PIPELINE in files:
         check_pipeline(PIPELINE, files[PIPELINE])
+
+
+def _check_parsed(name: str, content: bytes) -> None:
+    if len(content) > MAX_PARSED_BYTES[name]:
+        raise CorruptArtifactError(f"the artifact's {name} has more than {MAX_PARSED_BYTES[name]} bytes")

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import ipaddress
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -37,6 +38,8 @@ BURST_S: Final = 10
 MAX_CLIENTS: Final = 4096
 """Remembered at a time, about 1 MB; whoever has not asked for longest is forgotten first."""
 
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
+"""Source: RFC 6750, section 2.1."""
 _STATIC: Final = "/console/static/"
 _INVOKE: Final = "/invoke"
 _IPV6_NETWORK: Final = 64
@@ -50,12 +53,12 @@ class Access:
         """Keep a digest of the token, and the limit.
 
         Raises:
-            ConfigurationError: The token is too short.
+            ConfigurationError: The token is too short, or cannot stand in a header.
         """
         token = settings.token
-        if token is not None and len(token) < MIN_TOKEN:
-            raise ConfigurationError(
-                f"SERVICE_TOKEN has {len(token)} characters and needs {MIN_TOKEN} or more: "
+        if token is not None and not (len(token) >= MIN_TOKEN and _TOKEN.fullmatch(token)):
+            raise ConfigurationError(  # which never repeats it
+                f"SERVICE_TOKEN must have {MIN_TOKEN} or more letters, digits or any of -._~+/=: "
                 "'openssl rand -hex 24' makes one"
             )
         self._digest = _digest(token.encode()) if token is not None else None
