@@ -11,7 +11,7 @@ IMAGE ?= segserve
 SDK := .venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help serve aws test lint format bench docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve aws test lint format bench docs audit wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -40,6 +40,11 @@ bench: $(VENV)/dev.stamp ## Measure serving and training against baselines, in o
 
 docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 	$(BIN)/python -m docs.render
+
+audit: $(VENV)/dev.stamp ## Ask the OSV database about every pinned version (needs the network)
+	for pins in docker/requirements.txt requirements/aws.txt; do \
+		$(BIN)/uv tool run pip-audit --vulnerability-service osv --disable-pip --require-hashes --requirement $$pins || exit 1; \
+	done
 
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 	rm -rf dist

@@ -188,7 +188,11 @@ FORGERIES: dict[str, Callable[[Files, Path], bytes]] = {
     "model.json of many centroids": lambda files, _: forged(files, model__json=many_centroids(files[MODEL])),
     "training.json that is no object": lambda files, _: forged(files, training__json=b"[1, 2]"),
     "digest of another file": lambda files, _: retold(
-        files, files={name: {"sha256": hashlib.sha256(b"").hexdigest(), "size": 0} for name in files}
+        files,
+        files={
+            name: {"sha256": hashlib.sha256(b"").hexdigest(), "size": len(content)}
+            for name, content in files.items()
+        },
     ),
     "sizes that are not so": lambda files, _: retold(
         files,
