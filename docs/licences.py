@@ -37,8 +37,8 @@ def render() -> str:
     parts = [
         "# Licences of what segserve brings along",
         "",
-        "As each package's own metadata say. The versions are in the files of pins, with hashes; the texts are",
-        "in the packages, in the image below `/opt/segserve/lib/*.dist-info`. Written by `make docs`.",
+        "As each package's own metadata say. Versions are in the files of pins, with hashes; texts in",
+        "the packages, in the image below `/opt/segserve/lib/*.dist-info`. Written by `make docs`.",
     ]
     for title, files, without in TABLES:
         names = sorted(_pinned(files) - _pinned(without))

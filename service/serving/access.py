@@ -70,7 +70,8 @@ class Access:
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             path, method = scope["path"], scope["method"]
-            wait_s = self._limit.take(_client(scope)) if self._limit and _is_limited(path) else 0.0
+            limit = self._limit if _is_limited(path) else None
+            wait_s = limit.take(_client(scope)) if limit is not None else 0.0
             if wait_s:
                 seconds = b"%d" % math.ceil(wait_s)
                 message = f"too many requests from one client: try again in {seconds.decode()} s"
