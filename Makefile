@@ -43,7 +43,8 @@ docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 
 audit: $(VENV)/dev.stamp ## Ask the OSV database about every pinned version (needs the network)
 	for pins in docker/requirements.txt requirements/aws.txt; do \
-		$(BIN)/uv tool run pip-audit --vulnerability-service osv --disable-pip --require-hashes --requirement $$pins || exit 1; \
+		$(BIN)/uv tool run pip-audit --vulnerability-service osv --disable-pip --require-hashes --requirement $$pins \
+			|| { echo "audit: $$pins has known faults, or the database cannot be reached: see above"; exit 1; }; \
 	done
 
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/

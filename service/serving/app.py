@@ -25,7 +25,7 @@ from service.serving.fastlane import Endpoint, FastLane
 from service.serving.invocation import error_body
 from service.serving.loading import check_default_accept, load_artifact, served_model
 from service.serving.multi_model import MultiModel
-from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, MODELS_PATHS, RUNTIME_PATHS
+from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, GUARDED, MODELS_PATHS, RUNTIME_PATHS
 from service.serving.runtime_api import RuntimeApi
 from service.serving.signals.access_log import AccessLog
 from service.serving.signals.board import Board
@@ -138,7 +138,7 @@ class SegmentationApp(FastAPI):
     def _add_model_card(self, artifact: Artifact | None, settings: Settings) -> None:
         card = model_card(artifact) if artifact else None
 
-        @self.get("/model", summary="Describe the model that is served")
+        @self.get("/model", summary="Describe the model that is served", responses=GUARDED)
         async def model() -> Response:
             if card is None:
                 raise HTTPException(503, why_no_model(settings))
