@@ -37,9 +37,9 @@ FROM ${BASE_IMAGE}
 ARG REVISION=unknown
 ARG VERSION=0.1.0
 # One thread a process: small work waits longer for threads than it computes. No HOME is written to (C66, C123).
-# A safe path, so that no file left in the working directory is taken for a module.
+# C6: all interfaces, whatever starts the container. A safe path, so that no file left in the working directory is taken for a module.
 ENV PYTHONPATH=/opt/segserve:/opt/segserve/lib PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SERVICE_STORE=/tmp/models SERVICE_LOG_FORMAT=auto
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SERVICE_HOST=0.0.0.0 SERVICE_STORE=/tmp/models SERVICE_LOG_FORMAT=auto
 COPY --from=build /image /
 COPY --from=build /code /
 # C7: SageMaker may choose the port. C68: with --build-arg MULTI_MODEL=true it takes the image for multi-model

@@ -11,7 +11,7 @@ IMAGE ?= segserve
 SDK := .venv-sdk
 
 .DEFAULT_GOAL := help
-.PHONY: help serve kernel fuzz soak aws test lint format bench docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve kernel fuzz soak audit aws test lint format bench docs wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -52,6 +52,12 @@ soak: $(VENV)/dev.stamp ## Keep a server under load for half an hour (ARGS=--qui
 docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 	$(BIN)/python -m docs.render
 
+audit: $(VENV)/dev.stamp ## Ask the OSV database about every pinned version (needs the network)
+	for pins in docker/requirements.txt requirements/aws.txt; do \
+		$(BIN)/uv tool run pip-audit --vulnerability-service osv --disable-pip --require-hashes --requirement $$pins \
+			|| { echo "audit: $$pins has known faults, or the database cannot be reached: see above"; exit 1; }; \
+	done
+
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --wheel
@@ -69,12 +75,12 @@ sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test with the SageMaker SDK, its loc
 
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
-	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --group build \
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --group build \
 		--output-file requirements/aws.txt
-	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra otel --group dev \
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
-		--output-file docker/requirements.txt
+		--extra sign --output-file docker/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) kernel/requirements.in --output-file kernel/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
 

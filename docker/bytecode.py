@@ -19,6 +19,7 @@ IMPORTED: Final = (
     "fastapi.staticfiles",
     "msgspec.json",
     "narwhals",
+    "nacl.signing",
     "numpy.random",
     "numpy.typing",
     "orjson",

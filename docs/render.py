@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: `cli.md`, `settings.md` and `conform-clauses.md`."""
+"""Write the pages that follow from the code and its dependencies."""
 
 import ast
 import inspect
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from docs import licences
 from service.cli import app
 from service.conformance.clauses import CLAUSES
 from service.local.operations import CONTROL, RUNTIME
@@ -36,6 +37,9 @@ COMMANDS = (
     ("local", "status"),
     ("models", "push"),
     ("models", "pull"),
+    ("models", "keygen"),
+    ("models", "sign"),
+    ("models", "verify"),
     ("push",),
     ("deploy",),
     ("status",),
@@ -157,6 +161,7 @@ PAGES = {
     "settings.md": render_settings,
     "conform-clauses.md": render_clauses,
     "local-operations.md": render_local_operations,
+    "licences.md": licences.render,
 }
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@
     ├── AwsError                  AWS refuses, fails or cannot be reached
     ├── ArtifactError
     │   ├── CorruptArtifactError        it is not what training wrote
-    │   └── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
+    │   ├── IncompatibleArtifactError   it is intact, but of a format that this version cannot read
+    │   └── UntrustedArtifactError      it is intact, but not signed by a trusted key, or not the pinned one
     ├── LoadError                 a server cannot be put under load
     └── InvocationError           an invocation cannot be answered
         ├── InvalidPayloadError         the payload as a whole cannot be read
@@ -58,7 +59,7 @@ class ConfigurationError(ServiceError):
     """Raised when a setting, an option or an argument has a value that is not accepted."""
 
 
-_IN_A_CHECKOUT: Final = {"aws": ", or in a checkout: make aws"}
+_IN_A_CHECKOUT: Final = dict.fromkeys(("aws", "sign"), ", or in a checkout: make aws")
 
 
 class MissingExtraError(ConfigurationError):
@@ -119,6 +120,10 @@ class CorruptArtifactError(ArtifactError):
 
 class IncompatibleArtifactError(ArtifactError):
     """Raised when an artifact is intact but of a format that this version cannot read."""
+
+
+class UntrustedArtifactError(ArtifactError):
+    """Raised when an artifact is intact but not signed by a trusted key, or not the one that was pinned."""
 
 
 class LoadError(ServiceError):

@@ -17,6 +17,10 @@ from service import contract
 from service.errors import ConfigurationError
 from service.logs import LogFormat, logs_json
 
+ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # C6
+LOOPBACK: Final = "127.0.0.1"
+_KUBERNETES: Final = "KUBERNETES_SERVICE_HOST"
+
 
 class OnError(StrEnum):
     """Name what becomes of a payload with a bad record."""
@@ -44,6 +48,15 @@ class KernelUse(StrEnum):
     """Where it is installed."""
 
 
+class TokenScope(StrEnum):
+    """Name what needs the token, where there is one."""
+
+    CONSOLE = "console"
+    """What SageMaker never asks for."""
+    ADMIN = "admin"
+    """All but /ping, /invocations and their like."""
+
+
 class LogLevel(StrEnum):
     """Name the log levels; AWS's own containers also take their numbers (C89)."""
 
@@ -69,9 +82,10 @@ class _Rule:
     max_length: int | None = None
 
 
-def _setting(default: Any, *variables: str, **limits: Any) -> Any:
+def _setting(default: Any, *variables: str, is_secret: bool = False, **limits: Any) -> Any:
     """Return a field that is read from the environment."""
-    return dataclasses.field(default=default, metadata={"rule": _Rule(variables, **limits)})
+    rule = _Rule(variables, **limits)
+    return dataclasses.field(default=default, repr=not is_secret, metadata={"rule": rule})
 
 
 _PREFIX: Final = Path(contract.PREFIX)
@@ -81,8 +95,9 @@ _PREFIX: Final = Path(contract.PREFIX)
 class Settings:
     """Hold every setting; the first variable of a field that is set wins, an empty one counts as unset."""
 
-    host: str = _setting("0.0.0.0", "SERVICE_HOST")  # noqa: S104  # C6: all interfaces
-    """Address to listen on."""
+    host: str | None = _setting(None, "SERVICE_HOST")
+    """Address to listen on. Default: all interfaces in a container or where SageMaker's tree is, else this
+    machine alone."""
     port: int = _setting(contract.DEFAULT_PORT, contract.BIND_TO_PORT, "SERVICE_PORT", ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     workers: int = _setting(1, "SAGEMAKER_MODEL_SERVER_WORKERS", "SERVICE_WORKERS", ge=1, le=64)
@@ -93,6 +108,14 @@ class Settings:
     """Folder of model versions."""
     model: str | None = _setting(None, "SERVICE_MODEL")
     """Model to serve: an artifact's path, or a version of the store."""
+    trusted_keys: str | None = _setting(None, "SERVICE_TRUSTED_KEYS")
+    """Ed25519 public keys, as PEM text or as files with commas between. A model that none of them has signed
+    is then refused. Default: signatures are not looked at."""
+    model_digest: str | None = _setting(None, "SERVICE_MODEL_DIGEST")
+    """sha256 that the manifest.json or the model.json of a model must have, or several with commas between.
+    Default: any."""
+    sign_key: Path | None = _setting(None, "SERVICE_SIGN_KEY")
+    """File with the Ed25519 private key that training signs with. Default: models are not signed."""
     max_payload_mb: int = _setting(
         contract.MAX_PAYLOAD_MB, "SAGEMAKER_MAX_PAYLOAD_IN_MB", "SERVICE_MAX_PAYLOAD_MB", ge=0, le=10_000
     )
@@ -127,6 +150,15 @@ class Settings:
     kernel: KernelUse = _setting(KernelUse.AUTO, "SERVICE_KERNEL")
     """Whether the compiled kernel answers plain payloads, with the same bytes in less time: on, off, or auto,
     which is where it is installed."""
+    token: str | None = _setting(None, "SERVICE_TOKEN", is_secret=True)
+    """Bearer token, of 16 characters or more, that the console and what it asks for then need. Default:
+    whoever reaches the server may look."""
+    token_scope: TokenScope = _setting(TokenScope.CONSOLE, "SERVICE_TOKEN_SCOPE")
+    """What needs the token: console; or admin, which is /metrics and the loading, listing and unloading of
+    models too. SageMaker asks for these, and sends no token."""
+    console_rate: int = _setting(50, "SERVICE_CONSOLE_RATE", ge=0, le=100_000)
+    """Requests a second that one client may send to the console's routes and to /metrics, in each worker,
+    after ten times as many at once; 0 is no limit. More get 429."""
     access_log: Switch = _setting(Switch.ON, "SERVICE_ACCESS_LOG")
     """Whether each invocation is logged with sizes and time: on or off. Refusals always are."""
     log_level: LogLevel = _setting(LogLevel.INFO, "SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
@@ -165,6 +197,12 @@ class Settings:
         None, "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", ge=0, le=1000
     )
     """What /execution-parameters proposes. Default: the number of workers."""
+
+    @property
+    def address(self) -> str:
+        """Return the address to listen on: a laptop's server is not for its network unless asked."""
+        is_for_others = self.prefix.is_dir() or is_contained()
+        return self.host or (ALL_INTERFACES if is_for_others else LOOPBACK)
 
     @property
     def logs_json(self) -> bool:
@@ -207,6 +245,13 @@ class Settings:
         if self.timeout_s is None:
             return None if self.batch else contract.INVOCATION_TIMEOUT_S - 5
         return self.timeout_s
+
+
+def is_contained(root: Path = Path("/"), *, pid: int | None = None) -> bool:
+    """Tell whether this process is in a container, where all interfaces are those of the container (C6)."""
+    marks = (root / ".dockerenv", root / "run" / ".containerenv")
+    is_first = (os.getpid() if pid is None else pid) == 1
+    return is_first or _KUBERNETES in os.environ or any(mark.exists() for mark in marks)
 
 
 def read_settings(**overrides: Any) -> Settings:

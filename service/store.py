@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from service import artifact
-from service.artifact import ARCHIVE, VERSION_PATTERN, Provenance
+from service.artifact import ARCHIVE, VERSION_PATTERN, Provenance, Signer
 from service.durable import lock_folder, make_folder, sync_folder, write_synced
 from service.errors import CorruptArtifactError, ModelNotFoundError, StoreError
 
@@ -50,6 +50,7 @@ class Store:
         *,
         provenance: Provenance,
         beside: Mapping[str, Path] | None = None,
+        sign: Signer | None = None,
     ) -> str:
         """Write a new version and return its id.
 
@@ -57,6 +58,7 @@ class Store:
             files: The artifact's files by name, without the manifest.
             provenance: Goes into the manifest.
             beside: Files to copy next to the artifact, by name.
+            sign: Makes the signature of the manifest.
 
         Raises:
             StoreError: The folder cannot be written.
@@ -64,7 +66,7 @@ class Store:
         with self._writing(), self._staging() as staging:
             for name, source in (beside or {}).items():
                 write_synced(staging / name, source.read_bytes())
-            version = self._publish(staging, files, provenance)
+            version = self._publish(staging, files, provenance, sign)
         with self._channels_locked() as channels:
             self._write_channels(Channels(version, channels.production, channels.history))
         return version
@@ -174,10 +176,12 @@ class Store:
             self._write_channels(Channels(channels.latest, previous, tuple(history)))
         return previous
 
-    def _publish(self, staging: Path, files: Mapping[str, bytes], provenance: Provenance) -> str:
+    def _publish(
+        self, staging: Path, files: Mapping[str, bytes], provenance: Provenance, sign: Signer | None
+    ) -> str:
         """Give the version a name that no other has, and make it visible."""
         while True:
-            version, content = artifact.pack(files, provenance=provenance, created=self._created())
+            version, content = artifact.pack(files, provenance=provenance, created=self._created(), sign=sign)
             write_synced(staging / ARCHIVE, content)
             sync_folder(staging)
             staging.chmod(0o755)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service import artifact as subject
+from service import archive as subject
 from service.artifact import ARCHIVE, MANIFEST, Artifact, Provenance, pack, read_artifact
 from service.errors import CorruptArtifactError, IncompatibleArtifactError, ModelNotFoundError
 

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+))? \\$", re.MULTILINE)
 FILES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "requirements/run.txt": (("train",), {"build"}),
-    "requirements/aws.txt": (("train", "aws"), {"build"}),
-    "requirements/dev.txt": (("train", "aws", "otel"), {"dev"}),
-    "docker/requirements.txt": (("train",), set()),
+    "requirements/aws.txt": (("train", "aws", "sign"), {"build"}),
+    "requirements/dev.txt": (("train", "aws", "sign", "otel"), {"dev"}),
+    "docker/requirements.txt": (("train", "sign"), set()),
 }
 SDK = "tests/sdk/requirements"
 

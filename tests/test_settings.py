@@ -19,7 +19,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_empty_environment_gives_the_defaults_of_the_contract() -> None:
     settings = read_settings()
 
-    assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8080, 1)
+    assert (settings.host, settings.port, settings.workers) == (None, 8080, 1)
     assert settings.model_dir == Path("/opt/ml/model")
     assert settings.max_payload_bytes == 25 * 2**20
     assert settings.invocation_timeout_s == 55

@@ -64,6 +64,8 @@ class Hosting:
     """S3 prefix for captured payloads."""
     capture_percent: int = 100
     is_multi_model: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of the container."""
 
     def __post_init__(self) -> None:
         """Check each value, then what excludes what."""
@@ -199,7 +201,9 @@ def new_unit(
         tags: The user's.
         expires: When the endpoint may be deleted, as the tag says it.
     """
-    container = {"Image": image, "ModelDataUrl": model_data}
+    container: dict[str, Any] = {"Image": image, "ModelDataUrl": model_data}
+    if hosting.environment:
+        container["Environment"] = dict(hosting.environment)
     if hosting.is_multi_model:
         container["Mode"] = "MultiModel"
     return Unit(

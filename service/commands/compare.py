@@ -61,13 +61,14 @@ def compare_models(
         from service.training.switchers import Source, compare_on_file
     except ModuleNotFoundError as exc:
         raise MissingExtraError("models compare", extra="train", package=exc.name or "a package") from exc
-    from service.artifact import read_artifact
     from service.commands.output import print_json, progress_bar
     from service.settings import read_settings
     from service.store import find_artifact
+    from service.trust import read_signed
 
-    root = Path(read_settings(store=store).store)
-    old, new = (read_artifact(find_artifact(name, store=root)) for name in (before, after))
+    settings = read_settings(store=store)
+    root = Path(settings.store)
+    old, new = (read_signed(find_artifact(name, store=root), settings) for name in (before, after))
     if on is None:
         found, unusable = _compare_on_sample(old, new), 0
     else:

@@ -108,6 +108,7 @@ def deploy(
         capture=data_capture,
         capture_percent=capture_percent,
         is_multi_model=multi_model,
+        environment=_environment(),
     )
     if scheduler_role is not None and ttl is None:
         raise ConfigurationError(
@@ -221,9 +222,21 @@ def rollback(
 def _archive(version: str | None, *, store: str | None) -> Path:
     from service.settings import read_settings
     from service.store import find_artifact
+    from service.trust import read_signed
 
     settings = read_settings(store=store)
-    return find_artifact(version, store=Path(settings.store))
+    archive = find_artifact(version, store=Path(settings.store))
+    read_signed(archive, settings)
+    return archive
+
+
+def _environment() -> dict[str, str]:
+    """Return what the endpoint is to trust: the keys that are trusted here, which updates then keep."""
+    from service.settings import read_settings
+    from service.trust import KEYS, Trust
+
+    pem = Trust.of(read_settings()).pem
+    return {} if pem is None else {KEYS: pem}
 
 
 def _carry_out(session: "Session", release: "Release", *, dry_run: bool, timeout: int, as_json: bool) -> None:

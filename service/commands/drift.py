@@ -41,13 +41,13 @@ def drift(
         from service.training.record import read_record, require_sample
     except ModuleNotFoundError as exc:
         raise MissingExtraError("drift", extra="train", package=exc.name or "a package") from exc
-    from service.artifact import read_artifact
     from service.commands.output import print_json
     from service.settings import read_settings
     from service.store import find_artifact
+    from service.trust import read_trusted
 
     settings = read_settings(model=version, store=store)
-    artifact = read_artifact(find_artifact(settings.model, store=Path(settings.store)))
+    artifact = read_trusted(find_artifact(settings.model, store=Path(settings.store)), settings)
     name = artifact.manifest.model_version
     record = read_record(artifact)
     sample = require_sample(record, version=name)

@@ -9,6 +9,7 @@ from service.commands.aws import ProfileOption, RegionOption
 from service.commands.compare import compare_models
 from service.commands.options import JsonOption, StoreOption
 from service.commands.remote import list_remote, pull_model, push_model
+from service.commands.signatures import make_key, sign_model, verify_model
 from service.errors import ArtifactError, ModelNotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ app = typer.Typer(help="List and steer the model versions of a store.", no_args_
 app.command("compare")(compare_models)
 app.command("push")(push_model)
 app.command("pull")(pull_model)
+app.command("keygen")(make_key)
+app.command("sign")(sign_model)
+app.command("verify")(verify_model)
 
 VersionArgument = Annotated[
     str | None,
@@ -83,6 +87,8 @@ def show_model(
     provenance = artifact.manifest.provenance
     libraries = ", ".join(f"{name} {number}" for name, number in provenance.libraries.items())
     out.print(f"digest     {summary['digest']}")
+    out.print(f"manifest   {summary['manifest_digest']}")
+    out.print(f"signed     {'yes' if summary['signed'] else 'no'}")
     out.print(f"transform  {summary['transform']}")
     out.print(f"trained    {artifact.manifest.created}")
     out.print(f"with       Python {provenance.python}, {libraries}")
@@ -150,11 +156,15 @@ def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _summary(artifact: "Artifact", *, production: str | None, latest: str | None) -> dict[str, Any]:
+    from service.trust import manifest_digest
+
     version = artifact.manifest.model_version
     return {
         "version": version,
         "created": artifact.manifest.created,
         "digest": artifact.model.digest,
+        "manifest_digest": manifest_digest(artifact),
+        "signed": artifact.signature is not None,
         "k": len(artifact.model.centroids),
         "customers": sum(segment.size for segment in artifact.model.segments),
         "transform": artifact.model.transform.value,

@@ -37,11 +37,12 @@ def push_model(
     as_json: JsonOption = False,
 ) -> None:
     """Copy a version to S3; what is there already is left as it is."""
-    from service.artifact import ARCHIVE, read_artifact
+    from service.artifact import ARCHIVE
     from service.commands.output import print_json
     from service.errors import ConfigurationError
     from service.settings import read_settings
     from service.store import find_artifact
+    from service.trust import read_signed
 
     if register is not None and image is None:
         raise ConfigurationError(
@@ -49,8 +50,9 @@ def push_model(
         )
     if register is None and (image is not None or approve):
         raise ConfigurationError("--image and --approve go with --register")
-    archive = find_artifact(version, store=Path(read_settings(store=store).store))
-    artifact = read_artifact(archive)
+    settings = read_settings(store=store)
+    archive = find_artifact(version, store=Path(settings.store))
+    artifact = read_signed(archive, settings)
     if not archive.is_file():
         raise ConfigurationError(f"{archive} is an unpacked model: name its {ARCHIVE}")
     remote = open_remote(location, region=region, profile=profile, command="models push")
@@ -97,12 +99,16 @@ def pull_model(
     from service.commands.output import print_json
     from service.settings import read_settings
     from service.store import Store
+    from service.trust import read_signed
 
     remote = open_remote(location, region=region, profile=profile, command="models pull")
     wanted = remote.resolve(version)
-    target = Store(Path(read_settings(store=store).store))
+    settings = read_settings(store=store)
+    target = Store(Path(settings.store))
     with tempfile.TemporaryDirectory() as folder:
-        is_new = target.receive(remote.fetch(wanted, Path(folder)), version=wanted)
+        archive = remote.fetch(wanted, Path(folder))
+        read_signed(archive, settings)
+        is_new = target.receive(archive, version=wanted)
     path = target.resolve(wanted)
     if as_json:
         print_json({"version": wanted, "path": str(path), "written": is_new})

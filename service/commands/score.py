@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.commands.options import DecimalOption, JsonOption, MapOption, StoreOption
-from service.errors import ConfigurationError, MissingExtraError, ModelNotFoundError
+from service.errors import (
+    ConfigurationError,
+    MissingExtraError,
+    ModelNotFoundError,
+    UntrustedArtifactError,
+)
 
 if TYPE_CHECKING:
     from service.model import SegmentModel
+    from service.settings import Settings
     from service.training.record import TrainingRecord
 
 
@@ -61,15 +67,14 @@ def score(
         from service.training.score import Previous, score_file
     except ModuleNotFoundError as exc:
         raise MissingExtraError("score", extra="train", package=exc.name or "a package") from exc
-    from service.artifact import read_artifact
     from service.commands.output import print_json, progress_bar
     from service.settings import read_settings
     from service.store import find_artifact
+    from service.trust import read_trusted
 
     settings = read_settings(model=model, store=store)
-    artifact = read_artifact(find_artifact(settings.model, store=Path(settings.store)))
+    artifact = read_trusted(find_artifact(settings.model, store=Path(settings.store)), settings)
     record = read_record(artifact)
-    root = Path(settings.store)
     with progress_bar() as on_progress:
         report = score_file(
             source,
@@ -80,7 +85,7 @@ def score(
             decimal=decimal,
             prefix=prefix,
             previous=Previous(
-                model=None if previous_column else _find_previous(previous, record, root),
+                model=None if previous_column else _find_previous(previous, record, settings),
                 column=previous_column,
             ),
             trained=record.columns,
@@ -109,20 +114,21 @@ def score(
         )
 
 
-def _find_previous(wish: str | None, record: "TrainingRecord", store: Path) -> "SegmentModel | None":
+def _find_previous(wish: str | None, record: "TrainingRecord", settings: "Settings") -> "SegmentModel | None":
     """Return the model of the previous segments; None where none was named and none is known."""
-    from service.artifact import read_artifact
     from service.store import Store, find_artifact
+    from service.trust import read_signed
 
+    store = Path(settings.store)
     if wish is not None:
-        return read_artifact(find_artifact(wish, store=store)).model
+        return read_signed(find_artifact(wish, store=store), settings).model
     lineage = record.get("lineage")
     version = lineage.get("previous") if isinstance(lineage, dict) else None
     if not isinstance(version, str):
         return None
     try:
-        return read_artifact(Store(store).resolve(version)).model
-    except ModelNotFoundError:
+        return read_signed(Store(store).resolve(version), settings).model
+    except (ModelNotFoundError, UntrustedArtifactError):
         return None
 
 

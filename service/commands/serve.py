@@ -21,7 +21,10 @@ PortOption = Annotated[
     int | None, typer.Option(help="Port to listen on, 0 for a free one. Default: 8080.", show_default=False)
 ]
 HostOption = Annotated[
-    str | None, typer.Option(help="Address to listen on. Default: 0.0.0.0.", show_default=False)
+    str | None,
+    typer.Option(
+        help="Address to listen on. Default: 127.0.0.1, and 0.0.0.0 in a container.", show_default=False
+    ),
 ]
 WorkersOption = Annotated[int | None, typer.Option(help="Server processes. Default: 1.", show_default=False)]
 

@@ -56,6 +56,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign-key",
+            metavar="FILE",
+            help="Ed25519 private key that signs the version: see models keygen.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read customers, find segments and write a new model version."""
@@ -69,14 +78,14 @@ def train(
     from service.commands.summary import print_summary
     from service.settings import read_settings
 
-    settings = read_settings(store=store)
+    settings = read_settings(store=store, sign_key=sign_key)
     if not files:
         train_job(settings)
         return
     run = _train_files(
         files,
         Hyperparameters(k=parse_k(k), transform=transform, seed=seed),
-        store=Path(settings.store),
+        settings=settings,
         mapping=parse_mapping(column_map or []),
         id_column=id_column,
         decimal=decimal,
@@ -99,14 +108,14 @@ def train_job(settings: "Settings") -> None:
             f"train needs a customer file, or SageMaker's training tree in {settings.prefix}"
         )
     configure_logging(settings.log_level)
-    run_job(settings.prefix)
+    run_job(settings.prefix, settings=settings)
 
 
 def _train_files(
     files: Sequence[Path],
     hyperparameters: "Hyperparameters",
     *,
-    store: Path,
+    settings: "Settings",
     mapping: Mapping[str, str],
     id_column: str | None,
     decimal: str,
@@ -116,13 +125,16 @@ def _train_files(
 
     from service.commands.output import progress_bar
     from service.commands.summary import Run
+    from service.signing import PrivateKey
     from service.store import Store
     from service.training.dataset import read_dataset
     from service.training.names import NAMES_FILE, read_names
     from service.training.trainer import train as fit
 
+    store = Path(settings.store)
     target = Store(store)
-    before = _find_previous(previous, store=store)
+    sign = PrivateKey.read(settings.sign_key).sign if settings.sign_key else None
+    before = _find_previous(previous, settings)
     names_path = store / NAMES_FILE
     names = read_names(names_path)
     with progress_bar() as on_progress, tempfile.TemporaryDirectory() as folder:
@@ -140,7 +152,7 @@ def _train_files(
             raise _keep_rejects(exc, rejects=rejects, store=store) from exc
         trained = fit(dataset, hyperparameters, previous=before, names=names, on_progress=on_progress)
         beside = {REJECTS: rejects} if rejects.exists() else {}
-        version = target.add(trained.files, provenance=trained.provenance, beside=beside)
+        version = target.add(trained.files, provenance=trained.provenance, beside=beside, sign=sign)
     artifact = target.resolve(version)
     _keep_names(trained, names=names, path=names_path)
     return Run(
@@ -153,7 +165,7 @@ def _train_files(
     )
 
 
-def _find_previous(wish: str | None, *, store: Path) -> "Previous | None":
+def _find_previous(wish: str | None, settings: "Settings") -> "Previous | None":
     """Return the version to continue: the one asked for, else the one in production.
 
     Raises:
@@ -161,15 +173,16 @@ def _find_previous(wish: str | None, *, store: Path) -> "Previous | None":
         ArtifactError: It cannot be used; the message says how to go on.
         ModelNotFoundError: The one in production is not there; the message says how to go on.
     """
-    from service.artifact import read_artifact
     from service.store import Store, find_artifact
     from service.training.alignment import Previous
+    from service.trust import read_signed
 
+    store = Path(settings.store)
     name = Store(store).production() if wish is None else wish
     if name is None or name == NO_PREVIOUS:
         return None
     try:
-        return Previous.of(read_artifact(find_artifact(name, store=store)))
+        return Previous.of(read_signed(find_artifact(name, store=store), settings))
     except (ModelNotFoundError, ArtifactError) as exc:
         if wish is not None and isinstance(exc, ModelNotFoundError):
             raise ConfigurationError(f"--previous: {exc}") from exc

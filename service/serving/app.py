@@ -12,6 +12,7 @@ from typing import Final
 
 from service import contract
 from service.artifact import Artifact
+from service.serving.access import Access
 from service.serving.fastlane import Endpoint, FastLane, Receive, Scope, Send, send_answer
 from service.serving.invocation import NO_ROUTE, error_body
 from service.serving.loading import check_default_accept, served_model
@@ -44,6 +45,7 @@ class SegmentationApp:
         """Build the routes; without an artifact the app answers 503 (C17)."""
         has_console = settings.console is Switch.ON
         check_default_accept(settings)
+        self._access = Access(settings)
         self.tracing = Tracing.from_environment()
         served = served_model(artifact, settings) if artifact else None
         facts = ModelFacts.of(artifact) if artifact else None
@@ -71,6 +73,8 @@ class SegmentationApp:
             return
         path = scope["path"]
         endpoint: Endpoint = self._fast_routes.get(path, self._answer_others)
+        if path not in self.lane.routes:
+            endpoint = self._access.guard(endpoint)
         if self.tracing:
             endpoint = self.tracing.trace(endpoint)
         if path == contract.INVOCATIONS_PATH:  # most take the protocol's short cut: the lane counts them

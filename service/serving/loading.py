@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from service.artifact import TRAINING, Artifact, read_artifact
+from service.artifact import TRAINING, Artifact
 from service.errors import ConfigurationError, ModelNotFoundError
 from service.serving.invocation import ServedModel
 from service.serving.kernel import make_kernel
@@ -11,6 +11,7 @@ from service.serving.media import Media, can_produce, produced_types
 from service.serving.reasons import read_rules
 from service.settings import Settings
 from service.store import find_artifact
+from service.trust import read_trusted
 
 _logger = logging.getLogger(__name__)
 
@@ -22,10 +23,10 @@ def load_artifact(settings: Settings) -> Artifact:
 
     Raises:
         ModelNotFoundError: There is none.
-        ArtifactError: It cannot be used.
+        ArtifactError: It cannot be used, or is not trusted.
     """
     path = find_model(settings)
-    artifact = read_artifact(path)
+    artifact = read_trusted(path, settings)
     _logger.info(
         "Model loaded version=%s digest=%s path=%s",
         artifact.manifest.model_version,

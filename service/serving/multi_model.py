@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 import orjson
 
 from service import contract
-from service.artifact import MANIFEST, MODEL, read_artifact
+from service.artifact import MANIFEST, MODEL
 from service.errors import (
     ArtifactError,
     CorruptArtifactError,
@@ -38,6 +38,7 @@ from service.serving.peers import Peers
 from service.serving.registry import Entry, Registry, SharedRegistry
 from service.serving.signals.routes import COUNTED
 from service.settings import Settings
+from service.trust import read_trusted
 
 PAGE_SIZE: Final = 100
 MAX_NAME: Final = 1024
@@ -279,7 +280,7 @@ def _read_model(url: str, settings: Settings) -> tuple[ServedModel, str]:
             path /= contract.MODEL_DIR
     except OSError as exc:
         raise CorruptArtifactError(f"{str(path)[:80]} cannot be read: {exc.strerror or exc}") from exc
-    artifact = read_artifact(path)
+    artifact = read_trusted(path, settings)
     return served_model(artifact, settings), artifact.manifest.files[MODEL].sha256
 
 

@@ -89,6 +89,13 @@ def _refusal(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
 
 
+GUARDED: Final[dict[int | str, dict[str, Any]]] = {
+    "401": _refusal("There is a token, and the request comes without it"),
+    "429": _refusal("One client asks too fast: Retry-After says when to come again"),
+}
+"""What else a route answers that is for people."""
+
+
 _PING: Final = {
     "summary": "Tell whether the model is loaded and assigns records as it must",
     "responses": {"200": {"description": "Healthy"}, "503": {"description": "Not able to answer"}},
@@ -161,7 +168,8 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
                 "200": {
                     "description": "Totals over all server processes, text format 0.0.4",
                     "content": {"text/plain": {"schema": {"type": "string"}}},
-                }
+                },
+                **GUARDED,
             },
         }
     },
@@ -173,7 +181,8 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
                 "200": {
                     "description": "`total`, `window` and `series`",
                     "content": {"application/json": {"schema": {"type": "object"}}},
-                }
+                },
+                **GUARDED,
             },
         }
     },

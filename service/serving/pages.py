@@ -14,10 +14,11 @@ from starlette.exceptions import HTTPException
 
 import service
 from service.artifact import Artifact
+from service.serving.access import DOCS_HEADERS
 from service.serving.card import model_card
 from service.serving.console import add_console, why_no_model
 from service.serving.invocation import NO_ROUTE, error_body
-from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, MODELS_PATHS, RUNTIME_PATHS
+from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, GUARDED, MODELS_PATHS, RUNTIME_PATHS
 from service.settings import Settings, Switch
 
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}
@@ -61,18 +62,20 @@ class Pages(FastAPI):
 
         @self.get("/docs", include_in_schema=False)
         async def docs() -> Response:
-            return get_swagger_ui_html(
+            page = get_swagger_ui_html(
                 openapi_url="openapi.json",
                 title="segserve API",
                 swagger_js_url="docs/static/swagger-ui-bundle.js",
                 swagger_css_url="docs/static/swagger-ui.css",
                 swagger_favicon_url="data:,",
             )
+            page.headers.update(DOCS_HEADERS)
+            return page
 
     def _add_model_card(self, artifact: Artifact | None) -> None:
         card = model_card(artifact) if artifact else None
 
-        @self.get("/model", summary="Describe the model that is served")
+        @self.get("/model", summary="Describe the model that is served", responses=GUARDED)
         async def model() -> Response:
             if card is None:
                 raise HTTPException(503, why_no_model(self._settings))

@@ -28,7 +28,8 @@ from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
 from service.serving.signals.board import Board
 from service.serving.watch import IDLE_S
-from service.settings import Settings, variables
+from service.settings import ALL_INTERFACES, Settings, variables
+from service.trust import Trust
 
 _BACKLOG: Final = 2048
 _READY_TIMEOUT_S: Final = 60
@@ -57,6 +58,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, _leave)
     _logger.info("Compiled kernel %s", describe_kernel(settings.kernel))
+    # Read once, by whoever may read the files: a worker is nobody.
+    settings = dataclasses.replace(settings, trusted_keys=Trust.of(settings).pem)
     artifact = None if settings.multi_model else load_artifact(settings)
     app = create_app(artifact, dataclasses.replace(settings, registry=None))
     listener = _bind(settings)
@@ -65,7 +68,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         _logger.info("Privileges kept: models come later, and may be readable by root alone")
     else:
         drop_privileges([*_imported_late(), find_model(settings)])
-    url = f"http://{_reachable(settings.host)}:{listener.getsockname()[1]}"
+    url = f"http://{_reachable(settings)}:{listener.getsockname()[1]}"
+    _logger.info("Listening address=%s port=%d", settings.address, listener.getsockname()[1])
     if settings.workers == 1:
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn has drained, then raised the signal again
             _Server(_config(app, settings), on_ready=lambda: on_ready(url)).run(sockets=[listener])
@@ -194,23 +198,26 @@ def _config(app: Any, settings: Settings, *, factory: bool = False) -> uvicorn.C
 
 def _bind(settings: Settings) -> socket.socket:
     """Take the port before the workers start, so that all share it; they listen on it."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    host = settings.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, settings.port))
     except OSError as exc:
         listener.close()
         reason = (exc.strerror or str(exc)).lower()
         raise ConfigurationError(
-            f"cannot listen on {settings.host} port {settings.port} ({reason}): choose another with --port"
+            f"cannot listen on {host} port {settings.port} ({reason}): choose another with --port"
         ) from exc
     listener.set_inheritable(True)
     return listener
 
 
-def _reachable(host: str) -> str:
-    return {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+def _reachable(settings: Settings) -> str:
+    """Return how the address is written in a URL on this machine."""
+    host = settings.host or ALL_INTERFACES
+    return "localhost" if host in {ALL_INTERFACES, "::"} else f"[{host}]" if ":" in host else host
 
 
 def _environment(settings: Settings) -> dict[str, str]:

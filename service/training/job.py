@@ -12,12 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from service.artifact import ARCHIVE, MANIFEST, TRAINING, read_artifact, seal
+from service.artifact import ARCHIVE, MANIFEST, TRAINING, Signer, seal
 from service.errors import ConfigurationError, DatasetError, ServiceError
+from service.settings import Settings, read_settings
+from service.signing import PrivateKey
 from service.training.alignment import Previous
 from service.training.dataset import Dataset, read_dataset
 from service.training.hyperparameters import JobHyperparameters, read_hyperparameters
 from service.training.trainer import TrainedModel, train
+from service.trust import read_signed
 
 FAILURE_CHARACTERS: Final = 1024
 """C80: what becomes FailureReason. Source: SageMaker API, FailureReason."""
@@ -53,7 +56,7 @@ class JobFolders:
         )
 
 
-def run_job(prefix: Path) -> None:
+def run_job(prefix: Path, *, settings: Settings | None = None) -> None:
     """Train as SageMaker asks; a failure is also written to the failure file.
 
     Raises:
@@ -63,7 +66,7 @@ def run_job(prefix: Path) -> None:
     folders = JobFolders.below(prefix)
     signal.signal(signal.SIGTERM, _stop)
     try:
-        _run(folders)
+        _run(folders, settings or read_settings())
     except ServiceError as exc:
         _write_failure(folders.output, str(exc))
         raise
@@ -74,13 +77,14 @@ def run_job(prefix: Path) -> None:
         raise ServiceError(message) from exc
 
 
-def _run(folders: JobFolders) -> None:
+def _run(folders: JobFolders, settings: Settings) -> None:
     if not _is_first_host(folders.config):
         _logger.info("Another host of this job trains: nothing to do here")
         return
     hyperparameters = read_hyperparameters(folders.config / "hyperparameters.json")
     files = find_files(folders, channel=hyperparameters.channel)
-    previous = find_previous(folders, channel=hyperparameters.previous)
+    sign = PrivateKey.read(settings.sign_key).sign if settings.sign_key else None
+    previous = find_previous(folders, settings, channel=hyperparameters.previous)
     output_data = Path(os.environ.get("SM_OUTPUT_DATA_DIR") or folders.output / "data")
     _logger.info("Training begins files=%d channel=%s", len(files), hyperparameters.channel)
     dataset = read_dataset(
@@ -91,7 +95,7 @@ def _run(folders: JobFolders) -> None:
         rejects_path=output_data / "rejects.csv",
     )
     trained = train(dataset, hyperparameters.fit, previous=previous, on_progress=_log_progress)
-    version = _write_model(trained, folders.model)
+    version = _write_model(trained, folders.model, sign=sign)
     try:
         output_data.mkdir(parents=True, exist_ok=True)
         (output_data / TRAINING).write_bytes(trained.files[TRAINING])
@@ -130,11 +134,12 @@ def find_files(folders: JobFolders, *, channel: str) -> list[Path]:
     return files
 
 
-def find_previous(folders: JobFolders, *, channel: str | None) -> Previous | None:
+def find_previous(folders: JobFolders, settings: Settings, *, channel: str | None) -> Previous | None:
     """Return the version that a channel holds, as model.tar.gz or unpacked; None where there is none.
 
     Args:
         folders: Of the job.
+        settings: Say who must have signed it.
         channel: Its name, or "none"; None looks into PREVIOUS_CHANNELS.
 
     Raises:
@@ -154,7 +159,7 @@ def find_previous(folders: JobFolders, *, channel: str | None) -> Previous | Non
     found = [root] if (root / MANIFEST).is_file() else sorted(root.rglob(ARCHIVE))
     if len(found) != 1:
         raise DatasetError(f"the channel {root} should hold one {ARCHIVE}, but it holds {len(found)}")
-    previous = Previous.of(read_artifact(found[0]))
+    previous = Previous.of(read_signed(found[0], settings))
     _logger.info("Training continues version=%s", previous.version)
     return previous
 
@@ -178,9 +183,10 @@ def _read_config(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _write_model(trained: TrainedModel, folder: Path) -> str:
+def _write_model(trained: TrainedModel, folder: Path, *, sign: Signer | None) -> str:
     """Write the artifact unpacked, for SageMaker to pack (C78); the manifest last, so half of it is none."""
-    version, files = seal(trained.files, provenance=trained.provenance, created=datetime.now(UTC))
+    now = datetime.now(UTC)
+    version, files = seal(trained.files, provenance=trained.provenance, created=now, sign=sign)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():

@@ -10,11 +10,23 @@ export class ServerError extends Error {
   }
 }
 
+const TOKEN = "segserve-token";
+
+/** Keep the server's token for as long as this tab is open, and nowhere else. */
+export const keepToken = (token) => sessionStorage.setItem(TOKEN, token);
+export const forgetToken = () => sessionStorage.removeItem(TOKEN);
+export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
+
+function withToken(options) {
+  const token = sessionStorage.getItem(TOKEN);
+  return token === null ? options : { ...options, headers: { ...options?.headers, Authorization: `Bearer ${token}` } };
+}
+
 /** Fetch, and throw a ServerError for anything but a success. */
 export async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, withToken(options));
   } catch (cause) {
     if (cause.name === "AbortError") throw cause;
     throw new ServerError(0, { message: "the server cannot be reached; is it still running?" });

@@ -7,6 +7,7 @@ import { Conformance } from "./views/conformance.js";
 import { Live } from "./views/live.js";
 import { Score } from "./views/score.js";
 import { Segments } from "./views/segments.js";
+import { FootLinks, TokenForm } from "./views/token.js";
 import { Try } from "./views/try.js";
 import { Versions } from "./views/versions.js";
 
@@ -66,13 +67,14 @@ function App() {
     <main id="main">
       <h1 tabindex="-1" ref=${heading}>${current?.title ?? "No such page"}</h1>
       ${!current && html`<${Notice}>There is nothing at this address. <a href="#/segments">See the segments</a>.<//>`}
-      ${current && error && html`<${Notice} kind="bad" title="The model cannot be shown">
+      ${current && error?.status === 401 && html`<${TokenForm} />`}
+      ${current && error && error.status !== 401 && html`<${Notice} kind="bad" title="The model cannot be shown">
         ${error.message}. <button type="button" class="link" onClick=${() => location.reload()}>Try again</button><//>`}
       ${current && !error && !model && html`<${Loading} what="the model" />`}
       ${current && model && html`<${View} key=${current.name} model=${model} server=${card.server} />`}
     </main>
     <footer class="foot">
-      <a href="docs">API</a><a href="model">Model card as JSON</a><a href="openapi.json">OpenAPI</a>
+      <${FootLinks} />
     </footer>`;
 }
 
