@@ -142,7 +142,7 @@ def _encode_digits(labels: npt.NDArray[np.int32], media: Media) -> bytes:
     text = bytearray((b"0" + separator) * len(labels))
     digits = np.frombuffer(text, dtype=np.uint8)[:: 1 + len(separator)]
     digits += labels.astype(np.uint8)
-    return b"[%b]" % text[: -len(separator)] if media is Media.JSON else bytes(text)
+    return b"[%b]" % bytes(text[: -len(separator)]) if media is Media.JSON else bytes(text)
 
 
 def _npy(labels: npt.NDArray[np.int32], bad: frozenset[int]) -> bytes:
