@@ -46,10 +46,8 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-INLINE_BYTES: Final = 64 * 1024
-"""Larger payloads are answered in a thread, so that /ping never waits for one (C14)."""
-KERNEL_INLINE_BYTES: Final = 256 * 1024
-"""The same with the compiled kernel, which takes half a millisecond for them."""
+INLINE_BYTES, KERNEL_INLINE_BYTES = 64 * 1024, 256 * 1024
+"""Larger payloads are answered in a thread, so that /ping never waits (C14); without and with the kernel."""
 
 CAREFUL_BYTES: Final = 4 * 1024
 """The same for payloads that take microseconds a record: objects, errors, full detail."""
