@@ -109,10 +109,17 @@ def _http(data: bytes) -> bool:
     halves = server().answers(data[: len(data) // 2], data[len(data) // 2 :])
     bytewise = server().answers(*(data[place : place + 1] for place in range(len(data))))
     statuses = [_statuses(answer) for answer in (whole, halves, bytewise)]
-    check(statuses[0] == statuses[1] == statuses[2], f"the same answers however it comes: {statuses}")
+    check(all(_agree(statuses[0], other) for other in statuses), f"the same answers: {statuses}")
     for status in statuses[0]:
         check(status in {100, 200, 202, 304, 400, 403, 404, 405, 406, 413, 415, 424}, f"status {status}")
     return all(status < 400 for status in statuses[0])
+
+
+def _agree(first: list[int], second: list[int]) -> bool:
+    """Compare answers; a route may answer before it is seen that the payload is malformed, or after."""
+    shorter, longer = sorted((first, second), key=len)
+    is_early = shorter[-1:] == longer[-1:] == [400] and len(longer) == len(shorter) + 1
+    return first == second or (is_early and longer[:-2] == shorter[:-1])
 
 
 def _statuses(answers: bytes) -> list[int]:

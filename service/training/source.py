@@ -113,7 +113,7 @@ class CustomerFile:
         """
         try:
             yield from self._read_parquet() if self.format == "parquet" else self._read_csv()
-        except (pa.ArrowException, OSError) as exc:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as exc:
             hint = f"it is damaged, or has a record of over {_BLOCK_BYTES} bytes"
             raise DatasetError(f"{self.path} cannot be read to its end: {hint}") from exc
 
@@ -209,7 +209,7 @@ def open_customers(path: Path) -> CustomerFile:
         if path.exists() and not path.is_file():
             raise DatasetError(f"{path} is not a regular file; it is read more than once")
         return CustomerFile(path)
-    except pa.ArrowException as exc:
+    except (pa.ArrowException, UnicodeDecodeError) as exc:  # names of columns are text, or damaged
         raise DatasetError(f"{path} cannot be read as Parquet: it is damaged or incomplete") from exc
     except OSError as exc:
         raise DatasetError(f"{path} cannot be read: {exc.strerror or exc}") from exc

@@ -52,7 +52,7 @@ def _victim(running: RunningServer) -> Iterator[Victim]:
     assert ask(victim, post(SMALL, target=b"/models/own/invoke")).endswith(b"[2]")
     victim.close_all()
     assert victim.files() <= files + 4
-    assert victim.pss_bytes() < pss + 32 * MIB
+    assert victim.pss_bytes() < pss + 128 * MIB  # a file of an archive may have 64
 
 
 def ask(victim: Victim, request: bytes) -> bytes:

@@ -206,3 +206,13 @@ def test_source_refuses_parquet_damaged_inside(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="cannot be read to its end: it is damaged"):
         rows(open_customers(path))
+
+
+def test_a_parquet_file_with_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Found by fuzz."""
+    path = tmp_path / "customers.parquet"
+    pa.parquet.write_table(pa.table({"Aged": [1]}), path)
+    path.write_bytes(path.read_bytes().replace(b"Aged", b"A\xf2ed"))
+
+    with pytest.raises(DatasetError, match="damaged or incomplete"):
+        open_customers(path)
