@@ -9,9 +9,10 @@ UNIVERSAL := --universal --python-version 3.11
 IMAGE ?= segserve
 , := ,
 SDK := .venv-sdk
+PEERS := bench/peers/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help serve aws test lint format bench docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve aws test lint format bench bench-peers docs wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -38,8 +39,12 @@ format: $(VENV)/dev.stamp ## Mend style where a machine can
 bench: $(VENV)/dev.stamp ## Measure serving and training against baselines, in one run
 	$(BIN)/python -m bench $(ARGS)
 
+bench-peers: $(VENV)/dev.stamp ## Measure serving beside other servers (needs nginx and wrk; 17 minutes)
+	$(BIN)/python -m bench.peers load $(ARGS)
+
 docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 	$(BIN)/python -m docs.render
+	if [ -e bench/results/peers-load.json ]; then $(BIN)/python -m bench.peers page; fi
 
 wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 	rm -rf dist
@@ -65,6 +70,9 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
 		--output-file docker/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
+	for pins in $(PEERS)/*.in; do \
+		$(COMPILE) $(UPGRADE) $(UNIVERSAL) --no-annotate --override $(PEERS)/overrides.txt \
+			$$pins --output-file $${pins%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) $(SDK) build dist
