@@ -103,7 +103,7 @@ class Comparison:
                 self._skip(contender.name, str(exc))
                 continue
             self._programs[contender.name] = programs
-            self._results.servers.append(_describe(contender, versions(programs, contender.shown)))
+            self._results.servers.append(_describe(contender, versions(programs, contender)))
 
     def _start_all(self, stack: ExitStack, *, workers: int) -> dict[str, Server]:
         """Start all servers that are put under load, a few at once; they run until the stack ends."""

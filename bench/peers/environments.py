@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -59,14 +58,15 @@ def build(name: str, *, cache: Path) -> Path:
     return environment / "bin"
 
 
-def versions(programs: Path, packages: Sequence[str]) -> dict[str, str]:
-    """Return the versions of packages in an environment."""
-    if not packages:
-        return {}
+def versions(programs: Path, contender: Contender) -> dict[str, str]:
+    """Return the versions of a server's packages, and of what it needs of the machine."""
     done = subprocess.run(
-        [programs / "python", "-c", _VERSIONS, *packages], check=True, capture_output=True, text=True
+        [programs / "python", "-c", _VERSIONS, *contender.shown], check=True, capture_output=True, text=True
     )
     found: dict[str, str] = json.loads(done.stdout)
+    for program in contender.programs:
+        told = subprocess.run([program, "-v"], check=True, capture_output=True, text=True)
+        found[program] = (told.stdout + told.stderr).strip().rpartition("/")[2]
     return found
 
 

@@ -55,25 +55,16 @@ def test_each_server_is_measured_in_each_round_under_what_it_takes(tmp_path: Pat
     assert results.servers[0].versions["segserve"]
 
 
-def test_who_gives_other_labels_is_not_measured(tmp_path: Path, model: Model) -> None:
-    results = run(tmp_path, model, OURS, replace(HELLO, kind=Kind.PEER), minutes=0.01)
-
-    assert results.skipped == {"hello": "JSON: 1 labels for 10,000 records"}
-    assert {one.server for one in results.samples} == {"segserve"}
-
-
-def test_who_cannot_run_is_left_out_with_the_reason(tmp_path: Path, model: Model) -> None:
+def test_who_differs_or_cannot_run_is_left_out_and_time_bounds_the_rounds(
+    tmp_path: Path, model: Model
+) -> None:
+    other = replace(HELLO, name="other", kind=Kind.PEER)
     lacking = replace(HELLO, name="lacking", programs=("no-such-program",))
     ending = replace(HELLO, name="ending", command=("python", "-c", "print('this ends at once')"))
-    results = run(tmp_path, model, OURS, lacking, ending, minutes=0.01)
+    results = run(tmp_path, model, OURS, other, lacking, ending, minutes=0.001)
 
+    assert results.skipped["other"] == "JSON: 1 labels for 10,000 records"
     assert results.skipped["lacking"] == "no-such-program is not installed"
     assert "this ends at once" in results.skipped["ending"]
-    assert {one.server for one in results.samples} == {"segserve"}
-
-
-def test_no_round_begins_that_would_end_too_late(tmp_path: Path, model: Model) -> None:
-    results = run(tmp_path, model, OURS, minutes=0.001)
-
-    assert {one.round for one in results.samples} == {1}
+    assert {(one.server, one.round) for one in results.samples} == {("segserve", 1)}
     assert {one.round for one in results.starts} == {1}
