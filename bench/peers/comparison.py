@@ -26,8 +26,8 @@ from service.errors import LoadError
 CHECKED: Final = 10_000
 """Records whose labels are compared."""
 
-PINNED_SHARE: Final = 0.60
-FREE_SHARE: Final = 0.78
+PINNED_SHARE: Final = 0.64
+FREE_SHARE: Final = 0.80
 """Shares of the time by which a part ends; the starts have the rest."""
 
 _AT_ONCE: Final = 3

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from bench.peers.contenders import JOBLIB, Contender
 from bench.servers import ROOT, Server, free_port, launched
 
 APPS_DIR: Final = Path(__file__).parent / "apps"
-_TEXTS: Final = (".conf",)
-"""Files in which the marks are filled in, too."""
+_MARKED: Final = ".conf"
+"""The suffix of files in which the marks are filled in, too."""
+_PREPARE_S: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +83,29 @@ def spread(server: Server, cores: Collection[int]) -> None:
                 continue  # a thread that has just ended
 
 
-def _prepare(folder: Path, contender: Contender, programs: Path, model: Model, marks: dict[str, str]) -> None:
+def _prepare(
+    folder: Path, contender: Contender, programs: Path, model: Model, marks: Mapping[str, str]
+) -> None:
+    """Copy what a server needs to its folder, which the first time takes longer."""
     if not contender.programs and contender.environment is None:
         return
-    for path in APPS_DIR.iterdir():
-        if path.suffix in _TEXTS:
-            (folder / path.name).write_text(_fill(path.read_text(), marks))
-        elif path.is_file():
-            shutil.copy(path, folder)
-    (folder / "ml").mkdir()
-    shutil.copy(model.joblib, folder / JOBLIB)
-    if contender.before:
-        subprocess.run(
-            _located(contender.before, programs), cwd=folder, check=True, capture_output=True, timeout=120
-        )
+    prepared = model.joblib.parent / f"prepared-{contender.name}"
+    if not prepared.exists():
+        shutil.copytree(APPS_DIR, prepared)
+        (prepared / "ml").mkdir()
+        shutil.copy(model.joblib, prepared / JOBLIB)
+        if contender.before:
+            subprocess.run(
+                _located(contender.before, programs),
+                cwd=prepared,
+                check=True,
+                capture_output=True,
+                timeout=_PREPARE_S,
+            )
+    shutil.copytree(prepared, folder, dirs_exist_ok=True)
+    for path in folder.iterdir():
+        if path.suffix == _MARKED:
+            path.write_text(_fill(path.read_text(), marks))
 
 
 def _located(command: Collection[str], programs: Path) -> list[str]:
@@ -105,7 +115,7 @@ def _located(command: Collection[str], programs: Path) -> list[str]:
     return [str(path) if path.exists() else first, *rest]
 
 
-def _fill(text: str, marks: dict[str, str]) -> str:
+def _fill(text: str, marks: Mapping[str, str]) -> str:
     for mark, value in marks.items():
         text = text.replace(mark, value)
     while "@SPARE@" in text:

@@ -23,6 +23,14 @@ def test_each_dialect_holds_every_number_in_order(dialect: Dialect) -> None:
     assert numbers(json.loads(encode_json(RECORDS, dialect))) == [25.0, 1250.5, 45.0, 3000.25, 61.0, 0.1]
 
 
+def test_mlflow_gets_what_costs_it_less() -> None:
+    few = json.loads(encode_json(RECORDS, Dialect.MLFLOW))
+    many = json.loads(encode_json([[1.0, 2.5]] * 10_000, Dialect.MLFLOW))
+
+    assert few == {"inputs": RECORDS}
+    assert many["dataframe_split"] == {"columns": ["Age", "Spending_Power"], "data": [[1.0, 2.5]] * 10_000}
+
+
 def test_the_tensor_has_the_shape_of_the_records() -> None:
     (tensor,) = json.loads(encode_json(RECORDS, Dialect.V2))["inputs"]
 
