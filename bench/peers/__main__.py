@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import signal
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from bench.peers.targets import judge
 from bench.peers.workloads import FREE, PINNED, QUICK_FREE, QUICK_PINNED
 from bench.report import RESULTS_DIR
 
+PROGRAMS: Final = ("wrk", "taskset")
 QUICK: Final = ("segserve", "fastapi", "inference-server", "hello", "nginx", "copy", "fastapi-hello")
 ROUNDS: Final = 5
 MINUTES: Final = 17.0
@@ -57,6 +59,9 @@ def load(
     """Measure all servers under load, and tell which targets are reached; exit with 1 when one is missed."""
     # Without this a SIGTERM would leave the servers behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for program in PROGRAMS:
+        if shutil.which(program) is None:
+            raise typer.BadParameter(f"{program} is not installed, and nothing can be measured without it")
     plan = Plan(
         contenders=_chosen(QUICK if quick and not only else only),
         pinned=QUICK_PINNED if quick else PINNED,
@@ -90,7 +95,9 @@ def load(
 
 @app.command()
 def page(
-    results: Annotated[Path, typer.Argument(help="Raw results of a run.")] = PUBLISHED,
+    results: Annotated[
+        Path, typer.Argument(help="Raw results of a run.", exists=True, dir_okay=False)
+    ] = PUBLISHED,
 ) -> None:
     """Write docs/peers-load.md and its plots from raw results."""
     write_page(results)
