@@ -14,13 +14,14 @@ from bench.peers.client import load_server
 from bench.peers.contenders import Contender, Kind, Media
 from bench.peers.dialects import Dialect, read_labels
 from bench.peers.environments import UnavailableError, programs_of, versions
+from bench.peers.labels import difference, post
 from bench.peers.pings import ping_under_load
 from bench.peers.readers import read_csv
 from bench.peers.results import Results, Sample, Start
 from bench.peers.results import Server as Described
 from bench.peers.starting import Model, spread, started
 from bench.peers.workloads import BULK, CSV_MILLION, Workload, encode, write_body
-from bench.servers import HOST, Server
+from bench.servers import Server
 from service.errors import LoadError
 
 CHECKED: Final = 10_000
@@ -31,7 +32,6 @@ FREE_SHARE: Final = 0.80
 """Shares of the time by which a part ends; the starts have the rest."""
 
 _AT_ONCE: Final = 3
-_PATIENCE_S: Final = 120
 _SETTLING_S: Final = 0.5
 """How long a server is under load before its memory is read."""
 
@@ -137,13 +137,13 @@ class Comparison:
             for media in contender.takes:
                 body = encode(CHECKED, media, contender.dialect)
                 try:
-                    labels = read_labels(_post(servers[contender.name], contender.path, body, media))
+                    labels = read_labels(post(servers[contender.name], contender.path, body, media))
                 except (RuntimeError, ValueError, OSError, http.client.HTTPException) as exc:
                     self._skip(contender.name, f"{media.name}: {exc}")
                     servers.pop(contender.name, None)
                     break
                 expected = expected or labels
-                if reason := _difference(labels, expected):
+                if reason := difference(labels, expected):
                     self._skip(contender.name, f"{media.name}: {reason}")
                     servers.pop(contender.name, None)
                     break
@@ -268,14 +268,6 @@ class Comparison:
         self._results.skipped[name] = reason[-500:]
 
 
-def _difference(labels: Sequence[int], expected: Sequence[int]) -> str | None:
-    """Say how labels differ from those that are right."""
-    if len(labels) != len(expected):
-        return f"{len(labels):,} labels for {len(expected):,} records"
-    differing = sum(one != other for one, other in zip(labels, expected, strict=True))
-    return f"{differing:,} of {len(labels):,} labels differ" if differing else None
-
-
 def _describe(contender: Contender, found: Mapping[str, str]) -> Described:
     settings = [f"{key}={value}" for key, value in contender.variables.items()]
     words = (*settings, *contender.command)
@@ -288,17 +280,3 @@ def _describe(contender: Contender, found: Mapping[str, str]) -> Described:
         contender.dialect,
         contender.note,
     )
-
-
-def _post(server: Server, path: str, body: bytes, content_type: str) -> bytes:
-    """Return the answer to one request."""
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=_PATIENCE_S)
-    try:
-        connection.request("POST", path, body, {"Content-Type": content_type})
-        response = connection.getresponse()
-        answer = response.read()
-    finally:
-        connection.close()
-    if response.status != http.HTTPStatus.OK:
-        raise RuntimeError(f"answered {response.status}: {answer[:200]!r}")
-    return answer
