@@ -9,9 +9,10 @@ UNIVERSAL := --universal --python-version 3.11
 IMAGE ?= segserve
 , := ,
 SDK := .venv-sdk
+PEERS := bench/peers/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help serve kernel fuzz soak audit aws test lint format bench docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-test sdk-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -21,7 +22,7 @@ serve: $(VENV)/run.stamp ## Train on a sample if there is no model yet, then ser
 
 kernel: $(VENV)/kernel.stamp ## Compile what answers plain payloads in a third of the time (needs a C compiler)
 
-fuzz: ## Fuzz the kernel under sanitizers (DURATION_S=30, or INPUTS=1000000)
+fuzz-kernel: ## Fuzz the kernel under sanitizers (DURATION_S=30, or INPUTS=1000000)
 	$(MAKE) --no-print-directory -C kernel fuzz
 
 aws: $(VENV)/aws.stamp ## Install what segserve local, push, deploy and the like need
@@ -43,6 +44,9 @@ format: $(VENV)/dev.stamp ## Mend style where a machine can
 bench: $(VENV)/dev.stamp ## Measure serving and training against baselines, in one run
 	$(BIN)/python -m bench $(ARGS)
 
+bench-peers: $(VENV)/dev.stamp ## Measure serving beside other servers (needs nginx and wrk; 17 minutes)
+	$(BIN)/python -m bench.peers load $(ARGS)
+
 fuzz: $(VENV)/dev.stamp ## Throw a million bad inputs at all that reads (ARGS=--quick for half a minute)
 	$(BIN)/python -m fuzz $(ARGS)
 
@@ -51,6 +55,7 @@ soak: $(VENV)/dev.stamp ## Keep a server under load for half an hour (ARGS=--qui
 
 docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 	$(BIN)/python -m docs.render
+	if [ -e bench/results/peers-load.json ]; then $(BIN)/python -m bench.peers page; fi
 
 audit: $(VENV)/dev.stamp ## Ask the OSV database about every pinned version (needs the network)
 	for pins in docker/requirements.txt requirements/aws.txt; do \
@@ -83,6 +88,9 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 		--extra sign --output-file docker/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) kernel/requirements.in --output-file kernel/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
+	for pins in $(PEERS)/*.in; do \
+		$(COMPILE) $(UPGRADE) $(UNIVERSAL) --no-annotate --override $(PEERS)/overrides.txt \
+			$$pins --output-file $${pins%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what was built
 	rm -rf $(VENV) $(SDK) build dist kernel/build kernel/*.egg-info

@@ -1,4 +1,4 @@
-"""Hold the servers to compare with: `python -m bench.apps NAME PORT ARTIFACT`."""
+"""Hold the servers to compare with: `python -m bench.apps NAME PORT ARTIFACT [WORKERS]`."""
 
 import sys
 import tarfile
@@ -20,6 +20,20 @@ async def hello(_scope: Any, receive: Any, send: Any) -> None:
         pass
     await send(_START)
     await send(_BODY)
+
+
+async def copy(_scope: Any, receive: Any, send: Any) -> None:
+    """Answer a copy of the body: the least that a server on uvicorn can do with all of its bytes."""
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            break
+    body = b"".join(parts)
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": body})
 
 
 def fastapi_hello() -> Any:
@@ -59,11 +73,15 @@ def plain(artifact_path: str) -> Any:
     return app
 
 
-def main(name: str, port: str, artifact_path: str) -> None:
-    """Serve one of the applications, alone in its process, until it is killed."""
+def main(name: str, port: str, artifact_path: str, workers: str = "1") -> None:
+    """Serve one of the applications until it is killed; more than one worker need a process each."""
     match name:
+        case "hello" | "copy" if workers != "1":
+            app: Any = f"bench.apps:{name}"
         case "hello":
-            app: Any = hello
+            app = hello
+        case "copy":
+            app = copy
         case "fastapi_hello":
             app = fastapi_hello()
         case "plain":
@@ -79,6 +97,7 @@ def main(name: str, port: str, artifact_path: str) -> None:
         lifespan="off",
         access_log=False,
         log_level="warning",
+        workers=int(workers),
     )
 
 

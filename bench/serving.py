@@ -35,7 +35,7 @@ class Sample:
     """Hold one server under one workload in one round."""
 
     round: int
-    server: ServerName
+    server: str
     workload: str
     load: Load
     cpu_s: float

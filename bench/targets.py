@@ -102,7 +102,9 @@ def load_ratio(
 
 def start_ratio(results: ServingResults) -> float:
     """Return the median over rounds of segserve's start-up as a multiple of the least FastAPI server's."""
-    values = {(start.round, start.server): start.start_s for start in results.starts}
+    values: dict[tuple[int, str], float] = {
+        (start.round, start.server): start.start_s for start in results.starts
+    }
     return _median_ratio(values, to=ServerName.FASTAPI_HELLO)
 
 
@@ -122,6 +124,6 @@ def growth(trainings: Sequence[Training]) -> float:
     return at_large / max(at_middle, LEAST_RECORD_S)
 
 
-def _median_ratio(values: Mapping[tuple[int, ServerName], float], *, to: ServerName) -> float:
+def _median_ratio(values: Mapping[tuple[int, str], float], *, to: ServerName) -> float:
     rounds = {number for number, _ in values}
     return median(values[number, ServerName.SEGSERVE] / values[number, to] for number in rounds)

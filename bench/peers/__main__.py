@@ -1,241 +1,146 @@
-"""Check other servers and print their table: `python -m bench.peers FOLDER [NAME]`.
+"""Compare segserve with what users would pick instead: `python -m bench.peers load`, `conform` or `page`."""
 
-Environments, logs and verdicts are kept in FOLDER.
-"""
-
-import json
 import os
+import platform
 import shutil
 import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final
 
-from service.conformance.clause import Needs
-from service.conformance.clauses import CLAUSES
-from service.conformance.http_checks import run_checks
-from service.conformance.samples import CSV, JSON, Sample
-from service.conformance.server import OK
-from service.conformance.wire import Address, NoAnswerError, ask
-from service.errors import ConfigurationError
+import typer
+from rich.console import Console
+from rich.table import Table
 
-HERE: Final = Path(__file__).parent
-PORT: Final = 18080
-START_S: Final = 90
-STOP_S: Final = 20
-RECORDS: Final = b"[[25, 1250.0], [45, 3000.5]]"
-FRAME: Final = b'{"dataframe_split": {"columns": ["a", "b"], "data": [[25, 1250.0], [45, 3000.5]]}}'
-FRAME_CSV: Final = Sample(b"a,b\n25,1250.0\n45,3000.5\n", CSV)
-MARKS: Final = {"pass": "yes", "fail": "**no**", "warn": "warning", "skip": "-"}
+from bench.peers import conform as conforming
+from bench.peers.comparison import Comparison, Plan
+from bench.peers.contenders import CONTENDERS, Contender, Kind
+from bench.peers.environments import CACHE_DIR
+from bench.peers.model import make_model
+from bench.peers.page import PUBLISHED, write_page
+from bench.peers.results import Results
+from bench.peers.targets import judge
+from bench.peers.workloads import FREE, PINNED, QUICK_FREE, QUICK_PINNED
+from bench.report import RESULTS_DIR
 
+PROGRAMS: Final = ("wrk", "taskset")
+QUICK: Final = ("segserve", "fastapi", "inference-server", "hello", "nginx", "copy", "fastapi-hello")
+ROUNDS: Final = 5
+MINUTES: Final = 17.0
+QUICK_MINUTES: Final = 1.5
+PING_S: Final = 8
+QUICK_PING_S: Final = 5
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Hold how to start a server, and what it takes."""
-
-    name: str
-    packages: Sequence[str]
-    shown: Sequence[str]
-    """The packages whose versions matter."""
-    command: Sequence[str]
-    """Its first word is a program of the environment."""
-    requests: Sequence[Sample]
-    variables: Mapping[str, str] = field(default_factory=dict)
+app = typer.Typer(help="Compare segserve with what users would pick instead.", no_args_is_help=True)
+_console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+_progress = Console(stderr=True, highlight=False)
 
 
-PEERS: Final = (
-    Peer("segserve", (), ("segserve",), ("segserve", "demo", "--port", f"{PORT}"), ()),
-    Peer(
-        "gunicorn + Flask",
-        ("flask", "gunicorn", "scikit-learn"),
-        ("Flask", "gunicorn"),
-        ("gunicorn", "--bind", f"0.0.0.0:{PORT}", "--workers", "2", "flask_app:app"),
-        (Sample(RECORDS, JSON),),
-    ),
-    Peer(
-        "FastAPI tutorial",
-        ("fastapi[standard]", "scikit-learn"),
-        ("fastapi", "uvicorn"),
-        ("uvicorn", "--host", "0.0.0.0", "--port", f"{PORT}", "fastapi_app:app"),
-        (Sample(RECORDS, JSON),),
-    ),
-    Peer(
-        "MLflow",
-        ("mlflow", "scikit-learn"),
-        ("mlflow", "uvicorn"),
-        (
-            "mlflow",
-            "models",
-            "serve",
-            "-m",
-            "mlflow-model",
-            "-h",
-            "0.0.0.0",
-            "-p",
-            f"{PORT}",
-            "--env-manager",
-            "local",
-        ),
-        (Sample(FRAME, JSON), FRAME_CSV),
-    ),
-    Peer(
-        "MLServer",
-        ("mlserver", "mlserver-mlflow", "uvloop<0.22"),  # its workers do not start with a newer uvloop
-        ("mlserver", "mlserver-mlflow"),
-        ("mlserver", "start", "."),
-        (Sample(FRAME, JSON), FRAME_CSV),
-        {
-            "MLSERVER_HTTP_PORT": f"{PORT}",
-            "MLSERVER_MODEL_NAME": "segments",
-            "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_mlflow.MLflowRuntime",
-            "MLSERVER_MODEL_URI": "./mlflow-model",
-        },
-    ),
-    Peer(
-        "BentoML",
-        ("bentoml", "scikit-learn", "fastapi"),
-        ("bentoml",),
-        ("bentoml", "serve", "bentoml_service:Segments", "--port", f"{PORT}"),
-        (Sample(b'{"data": %s}' % RECORDS, JSON),),
-    ),
-)
-
-
-def main(folder: Path, names: Sequence[str]) -> None:
-    """Check each peer, keep its verdicts in FOLDER/NAME.json, and print the table of all that were kept."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for peer in PEERS:
-        if not names or peer.name in names:
-            document = check(peer, folder.absolute())
-            _kept(folder, peer).write_text(json.dumps(document, indent=2))
-    print(
-        table(
-            {
-                peer.name: json.loads(_kept(folder, peer).read_bytes())
-                for peer in PEERS
-                if _kept(folder, peer).exists()
-            }
-        )
+@app.command()
+def load(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="One short round with a few cheap peers.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds to take the median of.")] = ROUNDS,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of each stretch of load.")] = 1.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="Begin no further round that would end later; one is always made.")
+    ] = MINUTES,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure these peers, and segserve and the ceilings.", show_default=False),
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Where the environments are kept.")] = CACHE_DIR,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Make these the figures of docs/peers-load.md.")
+    ] = False,
+) -> None:
+    """Measure all servers under load, and tell which targets are reached; exit with 1 when one is missed."""
+    # Without this a SIGTERM would leave the servers behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for program in PROGRAMS:
+        if shutil.which(program) is None:
+            raise typer.BadParameter(f"{program} is not installed, and nothing can be measured without it")
+    plan = Plan(
+        contenders=_chosen(QUICK if quick and not only else only),
+        pinned=QUICK_PINNED if quick else PINNED,
+        free=QUICK_FREE if quick else FREE,
+        rounds=1 if quick else rounds,
+        seconds=seconds,
+        minutes=QUICK_MINUTES if quick else minutes,
+        has_readers=not quick,
+        ping_s=QUICK_PING_S if quick else PING_S,
     )
-
-
-def check(peer: Peer, folder: Path) -> dict[str, Any]:
-    """Start a server in an environment of its own, and check it."""
-    programs = _environment(peer, folder)
-    work = folder / f"{_slug(peer)}-work"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    for path in HERE.glob("*.py"):
-        shutil.copy(path, work)
-    if peer.packages:
-        subprocess.run([programs / "python", "fit.py", "."], cwd=work, check=True)
-    search = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    _refuse_taken_port()
-    with (folder / f"{_slug(peer)}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [programs / peer.command[0], *peer.command[1:]],
-            cwd=work,
-            env={**os.environ, **peer.variables, "PATH": search, "SERVICE_PREFIX": str(work)},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+    now = datetime.now(UTC)
+    results = Results(now.isoformat(timespec="seconds"), _machine(), seconds)
+    path = PUBLISHED if publish else RESULTS_DIR / f"peers-{now:%Y%m%dT%H%M%SZ}.json"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        comparison = Comparison(
+            folder, model=make_model(folder), plan=plan, results=results, cache=cache, log=_progress.print
         )
         try:
-            _wait(process, peer)
-            verdicts = list(run_checks(f"http://127.0.0.1:{PORT}", requests=peer.requests))
+            comparison.run()
         finally:
-            _stop(process)
+            results.save(path)
+    _console.print(_target_table(results))
+    _console.print(f"Raw results: {path}", soft_wrap=True)
+    if publish:
+        write_page(path)
+    if not quick and any(target.measured is None or target.is_missed for target in judge(results)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def page(
+    results: Annotated[
+        Path, typer.Argument(help="Raw results of a run.", exists=True, dir_okay=False)
+    ] = PUBLISHED,
+) -> None:
+    """Write docs/peers-load.md and its plots from raw results."""
+    write_page(results)
+
+
+@app.command()
+def conform(
+    folder: Annotated[Path, typer.Argument(help="Keeps environments, logs and verdicts.")],
+    names: Annotated[list[str] | None, typer.Argument(help="All when empty.", show_default=False)] = None,
+) -> None:
+    """Hold the servers of docs/peers.md against the contract, and print their table."""
+    conforming.main(folder, names or [])
+
+
+def _chosen(names: list[str] | tuple[str, ...] | None) -> list[Contender]:
+    known = {contender.name for contender in CONTENDERS}
+    unknown = sorted(set(names or ()) - known)
+    if unknown:
+        raise typer.BadParameter(f"there is no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    return [
+        contender
+        for contender in CONTENDERS
+        if not names or contender.kind is not Kind.PEER or contender.name in names
+    ]
+
+
+def _machine() -> dict[str, object]:
     return {
-        "versions": {name: _version(programs, name) for name in peer.shown},
-        "command": " ".join([*(f"{name}={value}" for name, value in peer.variables.items()), *peer.command]),
-        "verdicts": [verdict.as_dict() for verdict in verdicts],
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "load": os.getloadavg(),
+        "python": platform.python_version(),
     }
 
 
-def table(documents: Mapping[str, Any]) -> str:
-    """Return the table as Markdown."""
-    names = list(documents)
-    found = {
-        name: {verdict["clause"]: verdict["outcome"] for verdict in document["verdicts"]}
-        for name, document in documents.items()
-    }
-    lines = [f"| clause | | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
-    for clause in CLAUSES.values():
-        if clause.needs is Needs.URL:
-            cells = [MARKS[found[name][clause.id]] for name in names]
-            lines.append(f"| {clause.id} {clause.sentence} | {clause.force.value} | {' | '.join(cells)} |")
-    for outcome in ("pass", "fail", "warn", "skip"):
-        counts = [str(list(found[name].values()).count(outcome)) for name in names]
-        lines.append(f"| **{outcome}** | | {' | '.join(counts)} |")
-    return "\n".join(lines)
-
-
-def _environment(peer: Peer, folder: Path) -> Path:
-    """Return the folder of programs of an environment with the peer's packages; ours is there already."""
-    if not peer.packages:
-        return Path(sys.executable).parent
-    environment = folder / f"{_slug(peer)}-venv"
-    if not (environment / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", environment], check=True)
-        subprocess.run(
-            [environment / "bin" / "python", "-m", "pip", "install", "--quiet", *peer.packages], check=True
-        )
-        (environment / "ready").touch()
-    return environment / "bin"
-
-
-def _wait(process: subprocess.Popen[bytes], peer: Peer) -> None:
-    """Wait for a healthy ping; a peer that answers, but never so, is checked as it is."""
-    end = time.monotonic() + START_S
-    status = None
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            status = ask(Address("127.0.0.1", PORT), "GET", "/ping", timeout_s=5).status
-        except NoAnswerError:
-            status = None
-        if status == OK:
-            return
-        time.sleep(0.2)
-    if status is None:
-        raise ConfigurationError(f"{peer.name} does not answer; see its log")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a server and what it has started, gently first: some start workers in sessions of their own."""
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _refuse_taken_port() -> None:
-    """End when somebody else listens where the peers are to listen."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("0.0.0.0", PORT))
-
-
-def _version(programs: Path, package: str) -> str:
-    code = f"import importlib.metadata as m; print(m.version({package!r}))"
-    return subprocess.run(
-        [programs / "python", "-c", code], check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-def _slug(peer: Peer) -> str:
-    return "".join(sign if sign.isalnum() else "-" for sign in peer.name.lower())
-
-
-def _kept(folder: Path, peer: Peer) -> Path:
-    return folder / f"{_slug(peer)}.json"
+def _target_table(results: Results) -> Table:
+    table = Table(title="Targets")
+    for column in ("target", "measured", "floor", "goal", ""):
+        table.add_column(column)
+    for target in judge(results):
+        table.add_row(target.name, target.shown, target.floor_text, target.goal_text, target.verdict)
+    return table
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    app()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import Server, family
+from bench.servers import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ async def watch(server: Server, looks: list[Look], *, every_s: float) -> None:
 
 def look(server: Server) -> Look:
     """Return what the process tree takes now."""
-    pids = list(family(server.pid))
+    pids = list(server.family())
     return Look(
         at_s=time.monotonic(),
         pss_mb=server.pss_mb(),
