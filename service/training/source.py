@@ -94,12 +94,14 @@ class CustomerFile:
         self._skipped: list[int] = []
         self._starts: Iterator[tuple[int, int]] = iter(())
         self._unlocated = sys.maxsize
+        self.has_quotes = False
         if self.format == "parquet":
             with pyarrow.parquet.ParquetFile(path) as source:
                 schema = source.schema_arrow
             self.columns, self.types = tuple(schema.names), tuple(schema.types)
         else:
             self.encoding, quotes = _find_encoding(path)
+            self.has_quotes = quotes > 0
             self.delimiter, self.columns, self._header_records = _sniff(path, encoding=self.encoding)
             if quotes % 2:
                 _refuse_open_quote(path, encoding=self.encoding, delimiter=self.delimiter)
@@ -122,8 +124,8 @@ class CustomerFile:
 
         Asking in ascending order, batch after batch, costs one more pass over the file in all.
         """
-        if self.format == "parquet":
-            return list(records)
+        if not self.has_quotes:
+            return list(records)  # no line break lies within a record
         lines: dict[int, int] = {}
         with _long_fields():
             for record in sorted(set(records)):
