@@ -186,9 +186,7 @@ def _match(table: npt.NDArray[np.int64], *, previous: Previous) -> list[int]:
     return ids
 
 
-def _lineage(
-    table: npt.NDArray[np.int64], ids: Sequence[int], previous: Previous, method: Method
-) -> Lineage:
+def _lineage(table: npt.NDArray[np.int64], ids: Sequence[int], previous: Previous, method: Method) -> Lineage:
     old_ids = previous.model.ids
     kept = sum(int(table[old_ids.index(one), new]) for new, one in enumerate(ids) if one in old_ids)
     return Lineage(

@@ -120,9 +120,7 @@ class Census:
 
     def _summarise(self) -> None:
         ages, incomes, purchases = (np.concatenate(columns) for columns in zip(*self._pending, strict=True))
-        self._parts.append(
-            Cells.of_records(ages, incomes, purchases, np.ones(len(ages), dtype=np.int64))
-        )
+        self._parts.append(Cells.of_records(ages, incomes, purchases, np.ones(len(ages), dtype=np.int64)))
         self._pending = []
 
     def finish(self) -> Counted:
@@ -134,7 +132,9 @@ class Census:
         if self._pending:
             self._summarise()
         if self._imputed == self.used:
-            raise DatasetError(f"None of the {self.used} usable records has an Income, so none can be filled in")
+            raise DatasetError(
+                f"None of the {self.used} usable records has an Income, so none can be filled in"
+            )
         median = self._incomes.median()
         if self._unknown:
             ages, counts, purchases = _join_alike(self._unknown)

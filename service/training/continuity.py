@@ -36,7 +36,9 @@ def keep_scale(
     if transform is not model.transform:
         return None
     columns = (vectors[:, 0], transform_all(vectors[:, 1], transform))
-    is_kept = all(_is_chance(column, scale, weights) for column, scale in zip(columns, model.scale, strict=True))
+    is_kept = all(
+        _is_chance(column, scale, weights) for column, scale in zip(columns, model.scale, strict=True)
+    )
     return model.scale if is_kept else None
 
 

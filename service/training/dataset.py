@@ -12,7 +12,8 @@ import numpy.typing as npt
 from service.errors import ConfigurationError, DatasetError
 from service.training.attributes import Attribute
 from service.training.cells import Cells
-from service.training.customers import ColumnMap, CustomerReader, locate_columns
+from service.training.columns import ColumnMap, locate_columns
+from service.training.customers import CustomerReader
 from service.training.expression import fold_name
 from service.training.intake import Progress, estimate_records, take_in
 from service.training.source import FileReport

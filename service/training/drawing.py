@@ -55,6 +55,9 @@ class Drawing:
         """Draw from usable customers, shape (n_samples,); a missing Income is NaN."""
         hashes = hash_customers(ages, incomes, purchases)
         drawn = np.flatnonzero(hashes < self._below)
+        if len(drawn) > 4 * DRAWN and len(different := np.unique(hashes[drawn])) > DRAWN:
+            self._below = int(different[DRAWN])
+            drawn = np.flatnonzero(hashes < self._below)
         if not len(drawn):
             return
         texts = take(drawn)
@@ -67,7 +70,9 @@ class Drawing:
         }
         for name in self._columns:
             found = texts.get(name)
-            table[_key(name)] = pa.nulls(len(drawn), pa.string()) if found is None else found.cast(pa.string())
+            table[_key(name)] = (
+                pa.nulls(len(drawn), pa.string()) if found is None else found.cast(pa.string())
+            )
         self._parts.append(pa.table(table))
         self._rows += len(drawn)
         if self._rows > 4 * DRAWN:
@@ -91,7 +96,9 @@ class Drawing:
             table = table.filter(pc.less(table["hash"], self._below))
         self._parts, self._rows = [table], table.num_rows
 
-    def records(self, income: float) -> tuple[dict[str, Floats], npt.NDArray[np.bool_], tuple[Attribute, ...]]:
+    def records(
+        self, income: float
+    ) -> tuple[dict[str, Floats], npt.NDArray[np.bool_], tuple[Attribute, ...]]:
         """Return the customers drawn in an order of their own, where Income was missing, and their columns.
 
         Args:
@@ -116,7 +123,9 @@ class Drawing:
 
 def hash_customers(ages: Floats, incomes: Floats, purchases: Floats) -> Integers:
     """Return a number from 0 to 2^31 - 2 for each customer, the same for equal ones."""
-    mixed = (_fixed(ages) * 1_103_515_245 + _fixed(incomes) * 1_812_433_253 + _fixed(purchases) * 1_664_525) % _PRIME
+    mixed = (
+        _fixed(ages) * 1_103_515_245 + _fixed(incomes) * 1_812_433_253 + _fixed(purchases) * 1_664_525
+    ) % _PRIME
     for _ in range(2):
         mixed = mixed * mixed % _PRIME * 48_271 % _PRIME
     return mixed

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from service.training.customers import CustomerBatch, CustomerReader, locate_columns
+from service.training.columns import locate_columns
+from service.training.customers import CustomerBatch, CustomerReader
 from service.training.rejects import Reject, RejectsFile
 from service.training.source import RaggedRow
 from service.training.tally import CensusTally, Tally
@@ -79,6 +80,14 @@ class Intake:
 
     def read(self, *, is_fast: bool, on_progress: Callable[[], None]) -> None:
         """Read the file; by polars as far as its blocks are plain."""
+        if is_fast:
+            from service.training.fast import is_plain_file, read_plain  # noqa: PLC0415  # polars is optional
+
+            if is_plain_file(self.reader):
+                for _ in read_plain(self):
+                    on_progress()
+                self.reader.check_not_empty()
+                return
         for batch in self.reader.batches():
             self.add(batch)
             on_progress()

@@ -55,11 +55,15 @@ def describe_segments(
     for label, (number, (cx, cy)) in enumerate(zip(ids, partition.centroids, strict=True)):
         chosen = labels == label
         own = None if weights is None else weights[chosen]
-        profile = {name: _mean(columns[name][chosen], own) for name in (AGE, INCOME, PURCHASES, SPENDING_POWER)}
+        profile = {
+            name: _mean(columns[name][chosen], own) for name in (AGE, INCOME, PURCHASES, SPENDING_POWER)
+        }
         distances = np.sqrt((x[chosen] - cx) ** 2 + (y[chosen] - cy) ** 2)
         name = names.get(number)
         if name is None:
-            name = _name(profile[AGE], spending_power=_quantile(vectors[chosen, 1], 0.5, own), typical=typical)
+            name = _name(
+                profile[AGE], spending_power=_quantile(vectors[chosen, 1], 0.5, own), typical=typical
+            )
             name = _unique(name, profile, taken=taken)
             taken.add(name)
         segments.append(

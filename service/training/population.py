@@ -71,9 +71,14 @@ def describe_cells(cells: Cells, population: Population, fit: Fit, *, drawn: int
         drawn: How many records the figures that need records come from.
     """
     partition = fit.partition
-    within = sum(cells.total * part / scale**2 for part, scale in zip(population.within, partition.scale, strict=True))
+    within = sum(
+        cells.total * part / scale**2 for part, scale in zip(population.within, partition.scale, strict=True)
+    )
     powers = cells.columns()[SPENDING_POWER]
-    step = mean(8 * powers / np.maximum(powers ** 0.125 * POWER_CELLS, 1.0) / OFFSETS / 2, cells.counts.astype(np.float64))
+    step = mean(
+        8 * powers / np.maximum(powers**0.125 * POWER_CELLS, 1.0) / OFFSETS / 2,
+        cells.counts.astype(np.float64),
+    )
     return {
         "records": cells.total,
         "cells": len(cells.numbers),

@@ -95,6 +95,7 @@ class CustomerFile:
         self._starts: Iterator[tuple[int, int]] = iter(())
         self._unlocated = sys.maxsize
         self.has_quotes = False
+        self.header_records = 0
         if self.format == "parquet":
             with pyarrow.parquet.ParquetFile(path) as source:
                 schema = source.schema_arrow
@@ -102,19 +103,22 @@ class CustomerFile:
         else:
             self.encoding, quotes = _find_encoding(path)
             self.has_quotes = quotes > 0
-            self.delimiter, self.columns, self._header_records = _sniff(path, encoding=self.encoding)
+            self.delimiter, self.columns, self.header_records = _sniff(path, encoding=self.encoding)
             if quotes % 2:
                 _refuse_open_quote(path, encoding=self.encoding, delimiter=self.delimiter)
             self.types = (pa.string(),) * len(self.columns)
 
-    def batches(self) -> Iterator[RawBatch]:
+    def batches(self, *, rows: int = _BATCH_ROWS) -> Iterator[RawBatch]:
         """Read the file once.
+
+        Args:
+            rows: At a time, in Parquet.
 
         Raises:
             DatasetError: It turns out to be damaged.
         """
         try:
-            yield from self._read_parquet() if self.format == "parquet" else self._read_csv()
+            yield from self._read_parquet(rows) if self.format == "parquet" else self._read_csv()
         except (pa.ArrowException, OSError) as exc:
             hint = f"it is damaged, or has a record of over {_BLOCK_BYTES} bytes"
             raise DatasetError(f"{self.path} cannot be read to its end: {hint}") from exc
@@ -141,27 +145,36 @@ class CustomerFile:
             for number, (line, _) in enumerate(_locate(file, delimiter=str(self.delimiter)), start=1):
                 yield number, line
 
-    def _read_parquet(self) -> Iterator[RawBatch]:
+    def _read_parquet(self, rows: int) -> Iterator[RawBatch]:
         done = 0
         with pyarrow.parquet.ParquetFile(self.path) as source:
             total = source.metadata.num_rows
-            for batch in source.iter_batches(batch_size=_BATCH_ROWS):
+            for batch in source.iter_batches(batch_size=rows):
                 records = np.arange(done + 1, done + batch.num_rows + 1, dtype=np.int64)
                 done += batch.num_rows
                 self.done_bytes = self.size_bytes * done // total
                 yield RawBatch(pa.Table.from_batches([batch]), records)
 
     def _read_csv(self) -> Iterator[RawBatch]:
-        following = self._header_records + 1
         with pa.OSFile(str(self.path)) as stream:
-            for batch in self._open_csv(stream):
+            for batch in self._parse(stream, header_records=self.header_records):
                 self.done_bytes = min(stream.tell(), self.size_bytes)
-                if batch.num_rows:
-                    records = self._number(following, size=batch.num_rows)
-                    following = int(records[-1]) + 1
-                    yield RawBatch(pa.table(batch.columns, names=list(self.columns)), records)
+                yield batch
 
-    def _open_csv(self, stream: pa.NativeFile) -> pyarrow.csv.CSVStreamingReader:
+    def parse_lines(self, lines: bytes) -> Iterator[RawBatch]:
+        """Read some lines of the file, whose records are numbered from 1, as are those in `ragged`."""
+        self._skipped.clear()
+        yield from self._parse(pa.BufferReader(lines), header_records=0)
+
+    def _parse(self, stream: pa.NativeFile, *, header_records: int) -> Iterator[RawBatch]:
+        following = header_records + 1
+        for batch in self._open_csv(stream, header_records=header_records):
+            if batch.num_rows:
+                records = self._number(following, size=batch.num_rows)
+                following = int(records[-1]) + 1
+                yield RawBatch(pa.table(batch.columns, names=list(self.columns)), records)
+
+    def _open_csv(self, stream: pa.NativeFile, *, header_records: int) -> pyarrow.csv.CSVStreamingReader:
         # Several columns may have an empty name, and pyarrow gives types by name: so it sees numbers here.
         names = [str(position) for position in range(len(self.columns))]
         return pyarrow.csv.open_csv(
@@ -171,7 +184,7 @@ class CustomerFile:
                 block_size=_BLOCK_BYTES,
                 encoding="utf8" if self.encoding == "utf-8-sig" else self.encoding,
                 column_names=names,
-                skip_rows_after_names=self._header_records,
+                skip_rows_after_names=header_records,
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.delimiter,

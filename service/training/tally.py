@@ -1,7 +1,7 @@
 """Gather what the batches of customer files give: the records themselves, or their sums."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from service.errors import DatasetError
 from service.training.attributes import AttributeTally
-from service.training.census import Census, Counted
+from service.training.census import Census, Columns, Counted
 from service.training.cells import Cells, Floats, Integers
 from service.training.customers import CustomerBatch
 from service.training.expression import fold_name
@@ -86,7 +86,9 @@ class RecordTally(_Ids):
         ages, incomes, purchases = (np.concatenate(columns) for columns in zip(*self._batches, strict=True))
         is_imputed = np.isnan(incomes)
         if is_imputed.all():
-            raise DatasetError(f"None of the {len(ages)} usable records has an Income, so none can be filled in")
+            raise DatasetError(
+                f"None of the {len(ages)} usable records has an Income, so none can be filled in"
+            )
         median = float(np.median(incomes[~is_imputed]))
         incomes[is_imputed] = median
         return Counted(
@@ -117,35 +119,51 @@ class CensusTally(_Ids):
         """Return the number of usable records."""
         return self.census.used
 
-    def add(
-        self, batch: CustomerBatch, *, positions: Mapping[str, int], cells: Cells | None = None
-    ) -> None:
+    def add(self, batch: CustomerBatch, *, positions: Mapping[str, int]) -> None:
         """Add up the usable rows of a batch."""
         usable = np.flatnonzero(batch.is_usable)
+        self.add_plain(
+            (batch.ages[usable], batch.incomes[usable], batch.purchases[usable]),
+            None,
+            rows=lambda places: batch.table.take(pa.array(usable[places])),
+            positions=positions,
+        )
+
+    def add_plain(
+        self,
+        columns: Columns,
+        cells: Cells | None,
+        *,
+        rows: Callable[[Integers], pa.Table],
+        positions: Mapping[str, int],
+    ) -> None:
+        """Add up usable customers.
+
+        Args:
+            columns: Ages, incomes and purchases.
+            cells: The same summed up, where that is done already.
+            rows: Gives some of them as they stand in the file.
+            positions: Of the columns there, by folded name.
+        """
 
         def take(places: Integers) -> Mapping[str, pa.Array]:
-            rows = pa.array(usable[places])
-            texts = {}
-            for name in self.census.drawing.columns:
-                text = _text(batch.table.column(positions[name]), rows) if name in positions else None
-                if text is not None:
-                    texts[name] = text
-            return texts
+            kept = [name for name in self.census.drawing.columns if name in positions]
+            table = rows(places) if kept else None
+            texts = {name: _text(table.column(positions[name])) for name in kept}
+            return {name: text for name, text in texts.items() if text is not None}
 
-        self.census.add(
-            batch.ages[usable], batch.incomes[usable], batch.purchases[usable], take=take, cells=cells
-        )
+        self.census.add(*columns, take=take, cells=cells)
 
     def finish(self) -> Counted:
         """Fill in the median Income where there is none."""
         return self.census.finish()
 
 
-def _text(column: pa.ChunkedArray, rows: pa.Array) -> pa.ChunkedArray | None:
-    """Return some cells of a column as text, None where it does not hold any."""
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Return a column as text, None where it does not hold any."""
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
         return None
     try:
-        return pc.utf8_trim_whitespace(column.take(rows).cast(pa.string()))
+        return pc.utf8_trim_whitespace(column.cast(pa.string()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
