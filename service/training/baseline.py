@@ -19,7 +19,7 @@ def take_baseline(
     *,
     ids: Sequence[int],
     seed: int,
-    shares: Sequence[float],
+    shares: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Return the distribution of each column and a sample of the records, as training.json keeps them.
 
@@ -30,11 +30,14 @@ def take_baseline(
         labels: Position of each record's segment.
         ids: Of the segments.
         seed: Of the sample.
-        shares: Of the segments, among all customers.
+        shares: Of the segments, where these are not all customers.
     """
     n = len(labels)
     drawn = draw_positions(n, size=BASELINE_RECORDS, seed=seed)
     numbers = np.array(ids)
+    if shares is None:
+        sizes = np.bincount(labels, minlength=len(ids)).tolist()
+        shares = [round_significant(size / n) for size in sizes]
     return {
         "n": n,
         "features": {name: _distribution(values) for name, values in columns.items()},

@@ -187,5 +187,6 @@ class Cells:
             powers = (self.numbers & ((1 << _POWER_BITS) - 1)) >> shift
             joined, places = np.unique((ages << _POWER_BITS) | powers, return_inverse=True)
             if len(joined) <= limit or shift == _POWER_BITS:
-                return places.astype(np.int64)
+                found: Integers = places.astype(np.int64)
+                return found
             shift += 1

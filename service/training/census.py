@@ -1,4 +1,4 @@
-"""Count customers in one pass, in memory that does not grow with them: cells, incomes, and a drawing of some."""
+"""Count customers in one pass, in memory that does not grow with them: cells, incomes, and some of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

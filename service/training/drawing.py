@@ -4,7 +4,8 @@ Who is drawn follows from the customer's own numbers: those whose hash is lowest
 arithmetic, so that an engine can do it in SQL:
 
     m = 2^31 - 1
-    h = (f(Age) * 1103515245 + f(Income) * 1812433253 + f(Purchases) * 1664525) % m, f(x) = floor(x * 1024) & m
+    f(x) = floor(least(x, 2^38) * 1024) & m
+    h = (f(Age) * 1103515245 + f(Income) * 1812433253 + f(Purchases) * 1664525) % m
     h = h * h % m * 48271 % m, twice;                       a missing Income has f = m
 """
 
@@ -133,7 +134,9 @@ def hash_customers(ages: Floats, incomes: Floats, purchases: Floats) -> Integers
 
 def _fixed(values: Floats) -> Integers:
     is_missing = np.isnan(values)
-    fixed = np.floor(np.minimum(np.where(is_missing, 0.0, values), LARGEST) * 1024).astype(np.int64) & _PRIME
+    fixed: Integers = (
+        np.floor(np.minimum(np.where(is_missing, 0.0, values), LARGEST) * 1024).astype(np.int64) & _PRIME
+    )
     fixed[is_missing] = _PRIME
     return fixed
 

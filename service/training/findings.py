@@ -57,7 +57,7 @@ class Findings:
         }
 
 
-def examine(
+def examine(  # noqa: PLR0913  # what is found out depends on all of it
     dataset: Dataset,
     columns: Mapping[str, npt.NDArray[np.float64]],
     *,

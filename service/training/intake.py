@@ -101,7 +101,7 @@ class Intake:
         self.reject(batch)
 
     def reject(self, batch: CustomerBatch | None) -> None:
-        """Hand over the rejects of a batch, and the ragged rows up to its end; without a batch, all of them."""
+        """Hand over the rejects of a batch and the ragged rows before its end; without one, all of them."""
         file = self.reader.file
         found = {}
         last = None
@@ -118,9 +118,10 @@ class Intake:
         for row in ragged:
             found[row.record] = ("", _explain_ragged(row), [], row.text)
         records = sorted(found)
+        name = str(file.path)
         for record, line in zip(records, file.line_numbers(records), strict=True):
             column, reason, fields, unparsed = found[record]
-            self._rejects.add(Reject(line, column, reason, fields, unparsed), file=str(file.path))
+            self._rejects.add(Reject(line, column, reason, fields, unparsed), file=name)
             self.tally.rejected[reason, column] += 1
 
 

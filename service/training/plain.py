@@ -1,4 +1,4 @@
-"""Read what is plain of a large file by polars, several times as fast; what is not is left to the usual rules.
+"""Read what is plain of a large file by polars, which is faster; what is not is left to the usual rules.
 
 Plain is a row of the right width whose numbers are digits, a point and an exponent, finite and within limits:
 all engines read those alike. Every other row is found here and judged where all rows of small files are.
@@ -81,8 +81,8 @@ def parse_block(block: bytes, reader: CustomerReader) -> tuple[Block, bytes] | N
     """Return the plain rows of a block and the lines of the others, None where it is not worth it.
 
     polars neither counts the fields of a row nor knows a lone carriage return for a line's end, so both are
-    looked after here. A row whose last field is not empty has enough fields; all delimiters together tell that
-    none has too many.
+    looked after here. A row whose last field is not empty has enough fields; all delimiters together tell
+    that none has too many.
     """
     file = reader.file
     if block.count(b"\r") != block.count(b"\r\n"):

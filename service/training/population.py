@@ -36,7 +36,7 @@ class Population:
         """Join neighbouring cells until a fit of them takes no time; the order is theirs."""
         places = cells.coarse()
         counts = cells.counts.astype(np.float64)
-        weights = np.bincount(places, weights=counts)
+        weights: Floats = np.bincount(places, weights=counts).astype(np.float64)
         fine = cells.columns()
         columns = {name: np.bincount(places, weights=fine[name] * counts) / weights for name in _COLUMNS}
         ages, powers = cells.variances()

@@ -1,7 +1,7 @@
 """Write the records that could not be used to a CSV file of their own, each with its line and the reason."""
 
 import csv
-import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from service.errors import DatasetError
+from service.training.dialect import long_fields
 
 _LEADING: Final = ("file", "line", "column", "reason")
 _UNPARSED: Final = "unparsed"
@@ -46,7 +47,9 @@ class RejectsFile:
         self._union = list(dict.fromkeys(key for names in columns.values() for key in _keys(names)))
         place = {key: position for position, key in enumerate(self._union)}
         self._places = {file: [place[key] for key in _keys(names)] for file, names in columns.items()}
-        self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
+        self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115  # __exit__ closes it
+        # The default line ending, CR LF, is what makes the csv module quote either of the two.
+        self._rows = csv.writer(self._spool)
 
     def __enter__(self) -> Self:
         return self
@@ -59,8 +62,8 @@ class RejectsFile:
         fields = [""] * len(self._union)
         for place, field in zip(self._places[file], reject.fields, strict=False):
             fields[place] = field
-        row = (file, reject.line, reject.column, reject.reason, *fields, reject.unparsed)
-        self._spool.write(json.dumps(row) + "\n")
+        row = (file, reject.line, reject.column, reject.reason, *fields)
+        self._rows.writerow((*row, reject.unparsed) if reject.unparsed else row)
         self._has_unparsed |= bool(reject.unparsed)
 
     def write(self) -> None:
@@ -73,14 +76,18 @@ class RejectsFile:
             return
         self._spool.seek(0)
         header = [*_LEADING, *(name for name, _ in self._union), _UNPARSED]
-        width = len(header) if self._has_unparsed else len(header) - 1
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("w", encoding="utf-8", newline="") as file:
-                # The default line ending, CR LF, is what makes the csv module quote either of the two.
                 writer = csv.writer(file)
-                writer.writerow(header[:width])
-                writer.writerows(json.loads(line)[:width] for line in self._spool)
+                if self._has_unparsed:
+                    writer.writerow(header)
+                    with long_fields():
+                        rows = csv.reader(self._spool)
+                        writer.writerows((*row, "") if len(row) < len(header) else row for row in rows)
+                else:
+                    writer.writerow(header[:-1])
+                    shutil.copyfileobj(self._spool, file)
         except OSError as exc:
             raise DatasetError(f"{self.path} cannot be written: {exc.strerror or exc}") from exc
 

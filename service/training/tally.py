@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from service.errors import DatasetError
 from service.training.attributes import AttributeTally
-from service.training.census import Census, Columns, Counted
 from service.training.cells import Cells, Floats, Integers
+from service.training.census import Census, Columns, Counted
 from service.training.customers import CustomerBatch
 from service.training.expression import fold_name
 
@@ -148,7 +148,9 @@ class CensusTally(_Ids):
 
         def take(places: Integers) -> Mapping[str, pa.Array]:
             kept = [name for name in self.census.drawing.columns if name in positions]
-            table = rows(places) if kept else None
+            if not kept:
+                return {}
+            table = rows(places)
             texts = {name: _text(table.column(positions[name])) for name in kept}
             return {name: text for name, text in texts.items() if text is not None}
 
