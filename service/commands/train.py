@@ -96,8 +96,8 @@ def _print_cells(cells: Mapping[str, Any]) -> None:
     scale_age, scale_power = cells["scale"]
     error = cells["error"]
     typer.echo(
-        f"\nFitted {cells['fitted']:,} of {cells['cells']:,} cells that sum up {cells['records']:,} customers; the "
-        f"figures that need customers come from {cells['drawn']:,} of them"
+        f"\nFitted {cells['fitted']:,} of {cells['cells']:,} cells of {cells['records']:,} customers; "
+        f"the figures that need customers come from {cells['drawn']:,} of them"
     )
     typer.echo(f"  mean      {age:.6g}, {power:.6g}")
     typer.echo(f"  scale     {scale_age:.6g}, {scale_power:.6g}")
