@@ -19,7 +19,7 @@ def customers(seed: int = 0, n: int = N) -> tuple[Floats, Floats, Floats]:
     random = np.random.default_rng(seed)
     ages = np.round(random.normal(45, 12, n).clip(18, 90))
     ages[::7] += 0.37
-    incomes = np.round(np.exp(random.normal(10.7, 0.5, n)), 2)
+    incomes: Floats = np.exp(random.normal(10.7, 0.5, n)).round(2).astype(np.float64)
     purchases = random.poisson(np.where(ages > 50, 30, 8)).astype(np.float64)
     incomes[:6] = [0.0, 1e-9, 1e99, 2.0**38, 0.05, 3.0]
     purchases[:3] = [0.0, 1e99, 0.0]
