@@ -82,7 +82,7 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --group build \
 		--output-file requirements/aws.txt
-	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --extra otel --group dev \
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra large --extra aws --extra sign --extra otel --group dev \
 		--output-file requirements/dev.txt
 	$(COMPILE) $(UPGRADE) --python-version 3.12 --python-platform x86_64-manylinux_2_28 pyproject.toml --extra train \
 		--extra sign --output-file docker/requirements.txt

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -95,6 +95,27 @@ def train(
         print_json(run.as_dict())
     else:
         print_summary(run)
+        if run.trained.cells is not None:
+            _print_cells(run.trained.cells)
+
+
+def _print_cells(cells: Mapping[str, Any]) -> None:
+    """Say what was fitted instead of the records, and how far off the figures may be."""
+    age, power = cells["mean"]
+    scale_age, scale_power = cells["scale"]
+    error = cells["error"]
+    typer.echo(
+        f"\nFitted {cells['fitted']:,} of {cells['cells']:,} cells of {cells['records']:,} customers; "
+        f"the figures that need customers come from {cells['drawn']:,} of them"
+    )
+    typer.echo(f"  mean      {age:.6g}, {power:.6g}")
+    typer.echo(f"  scale     {scale_age:.6g}, {scale_power:.6g}")
+    for centroid in cells["centroids"]:
+        typer.echo(f"  centroid  {centroid[0]:.6g}, {centroid[1]:.6g}")
+    typer.echo(
+        f"  error     means within {error['Age']:.1g} and {error['Spending_Power']:.1g}; "
+        f"within cells lies {error['inertia']:.1g} of the inertia"
+    )
 
 
 def train_job(settings: "Settings") -> None:

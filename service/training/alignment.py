@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from service.partition import Pair, Partition
 from service.training.continuity import is_as_good, keep_scale
 from service.training.fit import Fit, fit_pipeline, reorder
 from service.training.stability import jaccards
+from service.training.weighted import Weights, count
 from service.transform import Transform
 
 MIN_OVERLAP: Final = 1 / 3
@@ -92,7 +94,14 @@ class Aligned:
 
 
 def fit_aligned(
-    vectors: npt.NDArray[np.float64], *, k: int, transform: Transform, seed: int, previous: Previous | None
+    vectors: npt.NDArray[np.float64],
+    *,
+    k: int,
+    transform: Transform,
+    seed: int,
+    previous: Previous | None,
+    weights: Weights = None,
+    within: Pair = (0.0, 0.0),
 ) -> Aligned:
     """Fit k clusters, with the ids of the previous version where it has the same segments.
 
@@ -102,42 +111,55 @@ def fit_aligned(
         transform: Applied to Spending_Power before scaling.
         seed: Of the random starts.
         previous: The version to continue.
+        weights: How many customers each record stands for, shape (n_samples,).
+        within: Mean squared distance of the customers to the record that stands for them.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
+    fit_once = partial(
+        fit_pipeline, vectors, k=k, transform=transform, seed=seed, weights=weights, within=within
+    )
     if previous is None:
-        cold = fit_pipeline(vectors, k=k, transform=transform, seed=seed)
+        cold = fit_once()
         ids = tuple(range(k))
         family = name_family(cold.partition)
         return Aligned(cold, ids, Lineage(None, Method.COLD, next_id=k, family=family, born=ids))
     before = previous.model.label(vectors)
-    fit, is_warm = _fit_again(vectors, k=k, transform=transform, seed=seed, model=previous.model)
+    scale = None
+    if k == len(previous.model.centroids):
+        scale = keep_scale(vectors, model=previous.model, transform=transform, weights=weights)
+    fit, is_warm = _fit_again(fit_once, vectors, k=k, model=previous.model, scale=scale, weights=weights)
     if is_warm:
         ids = previous.model.ids
-        return Aligned(fit, ids, _lineage(fit, ids, vectors, before, previous, Method.WARM_START))
-    ids_by_position = _match(fit, vectors, before=before, previous=previous)
+        table = _cross_table(before, fit.partition.assign(vectors), ids=ids, k=k, weights=weights)
+        return Aligned(fit, ids, _lineage(table, ids, previous, Method.WARM_START))
+    table = _cross_table(before, fit.partition.assign(vectors), ids=previous.model.ids, k=k, weights=weights)
+    ids_by_position = _match(table, previous=previous)
     order = sorted(range(k), key=ids_by_position.__getitem__)
     ids = tuple(ids_by_position[position] for position in order)
-    fit = reorder(fit, order)
     method = Method.MATCHED if set(ids) & set(previous.model.ids) else Method.COLD
-    return Aligned(fit, ids, _lineage(fit, ids, vectors, before, previous, method))
+    return Aligned(reorder(fit, order), ids, _lineage(table[:, order], ids, previous, method))
 
 
 def _fit_again(
-    vectors: npt.NDArray[np.float64], *, k: int, transform: Transform, seed: int, model: SegmentModel
+    fit_once: Callable[..., Fit],
+    vectors: npt.NDArray[np.float64],
+    *,
+    k: int,
+    model: SegmentModel,
+    scale: Pair | None,
+    weights: Weights,
 ) -> tuple[Fit, bool]:
     """Return the warm start and True where it is as good as a cold fit, else the cold fit and False."""
     if k != len(model.centroids):
-        return fit_pipeline(vectors, k=k, transform=transform, seed=seed), False
-    scale = keep_scale(vectors, model=model, transform=transform)
-    cold = fit_pipeline(vectors, k=k, transform=transform, seed=seed, scale=scale)
-    start = _centroids_in_units(model)
-    warm = fit_pipeline(vectors, k=k, transform=transform, seed=seed, start=start, scale=scale)
-    if is_as_good(warm, cold, vectors):
+        return fit_once(), False
+    cold = fit_once(scale=scale)
+    warm = fit_once(start=_centroids_in_units(model), scale=scale)
+    if is_as_good(warm, cold, vectors, weights):
         return warm, True
     # Who begins anew has no reason to measure by the old scale.
-    return cold if scale is None else fit_pipeline(vectors, k=k, transform=transform, seed=seed), False
+    return cold if scale is None else fit_once(), False
 
 
 def name_family(partition: Partition) -> str:
@@ -146,15 +168,12 @@ def name_family(partition: Partition) -> str:
     return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()[:12]
 
 
-def _match(
-    fit: Fit, vectors: npt.NDArray[np.float64], *, before: npt.NDArray[np.int32], previous: Previous
-) -> list[int]:
+def _match(table: npt.NDArray[np.int64], *, previous: Previous) -> list[int]:
     """Return an id for each cluster: of the previous segment it shares most customers with, or a new one.
 
     Source: Kuhn, 1955, the Hungarian method, by scipy.
     """
     old_ids = previous.model.ids
-    table = _cross_table(before, fit.partition.assign(vectors), ids=old_ids, k=len(fit.partition.centroids))
     overlap = jaccards(table)
     ids = [-1] * table.shape[1]
     for old, new in zip(*linear_sum_assignment(-table), strict=True):
@@ -167,25 +186,16 @@ def _match(
     return ids
 
 
-def _lineage(
-    fit: Fit,
-    ids: Sequence[int],
-    vectors: npt.NDArray[np.float64],
-    before: npt.NDArray[np.int32],
-    previous: Previous,
-    method: Method,
-) -> Lineage:
+def _lineage(table: npt.NDArray[np.int64], ids: Sequence[int], previous: Previous, method: Method) -> Lineage:
     old_ids = previous.model.ids
-    after = fit.partition.assign(vectors)
-    table = _cross_table(before, after, ids=old_ids, k=len(ids))
-    kept = float(np.mean(np.array(ids)[after] == before))
+    kept = sum(int(table[old_ids.index(one), new]) for new, one in enumerate(ids) if one in old_ids)
     return Lineage(
         previous=previous.version,
         method=method,
         next_id=max(previous.next_id, ids[-1] + 1),
         family=previous.family,
         mapping={one: one for one in old_ids if one in ids},
-        kept_share=kept,
+        kept_share=kept / int(table.sum()),
         born=tuple(one for one in ids if one not in old_ids),
         retired=tuple(sorted({*previous.retired, *(one for one in old_ids if one not in ids)})),
         migration={
@@ -196,11 +206,16 @@ def _lineage(
 
 
 def _cross_table(
-    before: npt.NDArray[np.int32], after: npt.NDArray[np.int32], *, ids: Sequence[int], k: int
+    before: npt.NDArray[np.int32],
+    after: npt.NDArray[np.int32],
+    *,
+    ids: Sequence[int],
+    k: int,
+    weights: Weights,
 ) -> npt.NDArray[np.int64]:
     """Count the customers by previous segment and present cluster, shape (n_ids, k)."""
     rows = np.searchsorted(np.array(ids), before)
-    return np.bincount(rows * k + after, minlength=len(ids) * k).reshape(len(ids), k)
+    return count(rows * k + after, weights, k=len(ids) * k).reshape(len(ids), k)
 
 
 def _centroids_in_units(model: SegmentModel) -> list[Pair]:

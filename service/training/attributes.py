@@ -85,6 +85,11 @@ def _encode(cells: pa.ChunkedArray, values: dict[str, int]) -> npt.NDArray[np.in
         return None
     if pc.count_distinct(cells.slice(0, _PEEK)).as_py() > 2 * MAX_VALUES:
         return None
+    return encode_values(cells, values)
+
+
+def encode_values(cells: pa.ChunkedArray, values: dict[str, int]) -> npt.NDArray[np.int8] | None:
+    """Return the code of each cell, adding to `values`; None when there are too many, or they are no text."""
     try:
         encoded = pc.utf8_trim_whitespace(cells.cast(pa.string())).combine_chunks().dictionary_encode()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

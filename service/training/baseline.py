@@ -19,6 +19,7 @@ def take_baseline(
     *,
     ids: Sequence[int],
     seed: int,
+    shares: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Return the distribution of each column and a sample of the records, as training.json keeps them.
 
@@ -29,11 +30,14 @@ def take_baseline(
         labels: Position of each record's segment.
         ids: Of the segments.
         seed: Of the sample.
+        shares: Of the segments, where these are not all customers.
     """
     n = len(labels)
     drawn = draw_positions(n, size=BASELINE_RECORDS, seed=seed)
     numbers = np.array(ids)
-    sizes = np.bincount(labels, minlength=len(ids)).tolist()
+    if shares is None:
+        sizes = np.bincount(labels, minlength=len(ids)).tolist()
+        shares = [round_significant(size / n) for size in sizes]
     return {
         "n": n,
         "features": {name: _distribution(values) for name, values in columns.items()},
@@ -41,9 +45,7 @@ def take_baseline(
             **{name: _rounded(values[drawn]) for name, values in columns.items()},
             "segment": numbers[labels[drawn]].tolist(),
         },
-        "segment_shares": {
-            number: round_significant(size / n) for number, size in zip(ids, sizes, strict=True)
-        },
+        "segment_shares": dict(zip(ids, shares, strict=True)),
     }
 
 

@@ -9,6 +9,7 @@ from service.model import SegmentModel
 from service.partition import Pair, Partition
 from service.training.fit import Fit
 from service.training.lloyd import Floats
+from service.training.weighted import Weights, mean, total
 from service.transform import Transform, transform_all
 
 WARM_TOLERANCE: Final = 1.01
@@ -18,7 +19,9 @@ CHANCE: Final = 3.0
 """Differences up to so many standard errors are put down to which customers happened to be drawn."""
 
 
-def keep_scale(vectors: Floats, *, model: SegmentModel, transform: Transform) -> Pair | None:
+def keep_scale(
+    vectors: Floats, *, model: SegmentModel, transform: Transform, weights: Weights = None
+) -> Pair | None:
     """Return the scale of the previous version while these records do not contradict it, else None.
 
     A few extreme records decide on a standard deviation, and it on how much Age counts beside Spending_Power:
@@ -28,15 +31,18 @@ def keep_scale(vectors: Floats, *, model: SegmentModel, transform: Transform) ->
         vectors: Unscaled features, shape (n_samples, 2).
         model: The previous version.
         transform: Applied to Spending_Power before scaling.
+        weights: How many customers each record stands for, shape (n_samples,).
     """
     if transform is not model.transform:
         return None
     columns = (vectors[:, 0], transform_all(vectors[:, 1], transform))
-    is_kept = all(_is_chance(column, scale) for column, scale in zip(columns, model.scale, strict=True))
+    is_kept = all(
+        _is_chance(column, scale, weights) for column, scale in zip(columns, model.scale, strict=True)
+    )
     return model.scale if is_kept else None
 
 
-def is_as_good(warm: Fit, cold: Fit, vectors: Floats) -> bool:
+def is_as_good(warm: Fit, cold: Fit, vectors: Floats, weights: Weights = None) -> bool:
     """Tell whether a warm start is within 1 % of a cold fit of the same scale, or chance explains the rest.
 
     Source: the standard error of a mean of paired differences, one a record.
@@ -44,20 +50,22 @@ def is_as_good(warm: Fit, cold: Fit, vectors: Floats) -> bool:
     if warm.inertia <= cold.inertia * WARM_TOLERANCE:
         return True
     gains = _squares(warm.partition, vectors) - _squares(cold.partition, vectors)
-    return float(gains.mean()) <= CHANCE * float(gains.std()) / float(np.sqrt(len(gains)))
+    gain = mean(gains, weights)
+    spread = float(np.sqrt(mean((gains - gain) ** 2, weights)))
+    return gain <= CHANCE * spread / float(np.sqrt(total(gains, weights)))
 
 
-def _is_chance(column: Floats, scale: float) -> bool:
+def _is_chance(column: Floats, scale: float, weights: Weights) -> bool:
     """Tell whether records of such a spread may be drawn where the standard deviation is `scale`.
 
     Source: the delta method; the standard error of log(s) is sqrt((kurtosis - 1) / 4n), here of two samples.
     """
-    centred = column - column.mean()
-    variance = float((centred**2).mean())
+    centred = column - mean(column, weights)
+    variance = mean(centred**2, weights)
     if not variance > 0:
         return False
-    kurtosis = float((centred**4).mean()) / variance**2
-    error = float(np.sqrt(2 * (kurtosis - 1) / (4 * len(column))))
+    kurtosis = mean(centred**4, weights) / variance**2
+    error = float(np.sqrt(2 * (kurtosis - 1) / (4 * total(column, weights))))
     return abs(float(np.log(variance)) / 2 - float(np.log(scale))) <= CHANCE * error
 
 

@@ -1,4 +1,4 @@
-"""Find Age, Income and Purchases in a customer file, and judge each of its rows."""
+"""Read Age, Income and Purchases of a customer file, and judge each of its rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from service.errors import ConfigurationError, DatasetError
-from service.features import AGE, INCOME, MAX_VALUE, PURCHASES, RAW_COLUMNS
-from service.training.expression import (
-    Expression,
-    column_expression,
-    find_birth_date,
-    find_target,
-    fold_name,
-    parse_expression,
-    suggest_mapping,
-)
+from service.errors import DatasetError
+from service.features import AGE, INCOME, MAX_VALUE, PURCHASES
+from service.training.columns import ColumnMap, Source
 from service.training.numbers import Decimal, Flaw, Reading, is_readable, read_numbers
 from service.training.source import FileReport, RawBatch, open_customers
 
@@ -52,92 +44,6 @@ class CustomerBatch:
     is_usable: npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Say where one file keeps Age, Income or Purchases."""
-
-    target: str
-    expression: Expression
-    positions: tuple[int, ...]
-    """The columns of the file that the expression needs, in the order of its names."""
-    columns: tuple[str, ...]
-    """The same in the file's own spelling."""
-
-    @property
-    def text(self) -> str:
-        """What the target is made of: the file's own column, or the user's expression."""
-        return self.columns[0] if self.expression.is_column else self.expression.text
-
-    @property
-    def blamed(self) -> str:
-        """The column to name when the value itself is wrong, not an operand."""
-        return self.columns[0] if self.expression.is_column else self.target
-
-
-class ColumnMap:
-    """Find the needed columns in any file, by name or as the user mapped them."""
-
-    def __init__(
-        self, mapping: Mapping[str, str], *, decimal: str = ".", trained: Mapping[str, str] | None = None
-    ) -> None:
-        """Take `--map` and `--decimal`.
-
-        Args:
-            mapping: Expressions for Age, Income and Purchases where a column of that name will not do.
-            decimal: What stands before the fraction in text, "." or ",".
-            trained: The same of the training data, for what neither the file nor the mapping has.
-
-        Raises:
-            ConfigurationError: A target or the decimal sign is not accepted.
-        """
-        if decimal not in (".", ","):
-            raise ConfigurationError(f"--decimal {decimal!r} is not accepted; it is '.' or ','")
-        self.decimal: Decimal = "," if decimal == "," else "."
-        self._mapping = {find_target(target): text for target, text in mapping.items()}
-        self._trained = trained or {}
-
-    def resolve(self, columns: Sequence[str], *, name: str) -> tuple[Source, ...]:
-        """Return the sources of Age, Income and Purchases, in this order.
-
-        Raises:
-            DatasetError: A column is missing, or two cannot be told apart.
-            ConfigurationError: An expression is neither a column nor arithmetic on columns.
-        """
-        positions = locate_columns(columns, name=name)
-        sources = []
-        missing = []
-        for target in RAW_COLUMNS:
-            text = self._mapping.get(target, target)
-            if fold_name(text) in positions:
-                expression = column_expression(text)
-            elif target in self._mapping:
-                expression = parse_expression(text)
-            elif (trained := self._trained_expression(target, positions)) is not None:
-                expression = trained
-            else:
-                missing.append(target)
-                continue
-            found = [positions.get(fold_name(operand)) for operand in expression.names]
-            if None in found:
-                unknown = expression.names[found.index(None)]
-                raise DatasetError(
-                    f"{name} has no column {unknown!r}, which {target}={text} needs. {_list(columns)}"
-                )
-            places = tuple(place for place in found if place is not None)
-            sources.append(Source(target, expression, places, tuple(columns[place] for place in places)))
-        if missing:
-            raise DatasetError(_explain_missing(missing, columns=columns, name=name))
-        return tuple(sources)
-
-    def _trained_expression(self, target: str, positions: Mapping[str, int]) -> Expression | None:
-        """Return what stood for a column in training, if this file has all that it needs."""
-        text = self._trained.get(target)
-        if text is None:
-            return None
-        expression = column_expression(text) if fold_name(text) in positions else parse_expression(text)
-        return expression if all(fold_name(name) in positions for name in expression.names) else None
-
-
 class CustomerReader:
     """Read one customer file, batch by batch."""
 
@@ -145,7 +51,7 @@ class CustomerReader:
         """Open the file and find its columns; `read_customers` says what can go wrong."""
         self.file = open_customers(path)
         self.sources = columns.resolve(self.file.columns, name=str(path))
-        self._decimal = columns.decimal
+        self.decimal = columns.decimal
         self._kept = 0
         self._blank = 0
         for source in self.sources:
@@ -181,13 +87,25 @@ class CustomerReader:
             DatasetError: The file is damaged or holds no records.
         """
         for raw in self.file.batches():
-            is_blank = _find_blank(raw.table)
-            self._blank += int(is_blank.sum())
-            if is_blank.any():
-                raw = RawBatch(raw.table.filter(pa.array(~is_blank)), raw.records[~is_blank])  # noqa: PLW2901
-            self._kept += raw.table.num_rows
-            if raw.table.num_rows:
-                yield self._judge(raw)
+            yield from self.judge(raw)
+        self.check_not_empty()
+
+    def judge(self, raw: RawBatch) -> Iterator[CustomerBatch]:
+        """Judge rows that were read by `file`; blank ones are left out, which may leave none."""
+        is_blank = _find_blank(raw.table)
+        self._blank += int(is_blank.sum())
+        if is_blank.any():
+            raw = RawBatch(raw.table.filter(pa.array(~is_blank)), raw.records[~is_blank])
+        self.count(raw.table.num_rows)
+        if raw.table.num_rows:
+            yield self._judge(raw)
+
+    def count(self, rows: int) -> None:
+        """Count rows that are neither blank nor ragged."""
+        self._kept += rows
+
+    def check_not_empty(self) -> None:
+        """Raise DatasetError unless there were records."""
         if not self.report.records:
             raise DatasetError(f"{self.file.path} has a header but no records")
 
@@ -198,13 +116,13 @@ class CustomerReader:
         values = {}
         for source in self.sources:
             readings = [
-                read_numbers(raw.table.column(place), decimal=self._decimal) for place in source.positions
+                read_numbers(raw.table.column(place), decimal=self.decimal) for place in source.positions
             ]
             values[source.target] = source.expression.evaluate(
                 [reading.values for reading in readings], size=size
             ).copy()
             for is_bad, column, reason in _find_problems(
-                source, readings, values[source.target], decimal=self._decimal
+                source, readings, values[source.target], decimal=self.decimal
             ):
                 is_first = is_bad & is_usable
                 columns[is_first] = column
@@ -234,23 +152,6 @@ def read_customers(
         DatasetError: The file cannot be read or lacks a column.
     """
     return CustomerReader(path, columns=ColumnMap(mapping, decimal=decimal, trained=trained))
-
-
-def locate_columns(columns: Sequence[str], *, name: str) -> dict[str, int]:
-    """Return the position of each column by its folded name.
-
-    Raises:
-        DatasetError: Two have the same folded name, so that none can be chosen.
-    """
-    positions: dict[str, int] = {}
-    for position, column in enumerate(columns):
-        first = positions.setdefault(fold_name(column), position)
-        if first != position and fold_name(column):
-            raise DatasetError(
-                f"{name} has two columns of one name, {columns[first]!r} and {column!r}; rename one"
-            )
-    positions.pop("", None)
-    return positions
 
 
 def _find_problems(
@@ -293,15 +194,3 @@ def _find_blank(table: pa.Table) -> npt.NDArray[np.bool_]:
         else:
             is_blank &= column.is_null().to_numpy()
     return is_blank
-
-
-def _explain_missing(missing: Sequence[str], *, columns: Sequence[str], name: str) -> str:
-    suggestions = " ".join(suggest_mapping(target, columns) for target in missing)
-    message = f"{name} has no column {' and no column '.join(missing)}. {_list(columns)} Try {suggestions}"
-    if AGE in missing and (birth_date := find_birth_date(columns)):
-        message += f" {birth_date!r} cannot be mapped to Age, dates are not read: add a column with the age"
-    return message
-
-
-def _list(columns: Sequence[str]) -> str:
-    return f"Its columns are {', '.join(repr(column) for column in columns)}."

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from service.features import SPENDING_POWER
 from service.model import SegmentModel
 from service.training.association import Association, find_associations
 from service.training.baseline import take_baseline
 from service.training.candidates import Candidate, Scaled
 from service.training.dataset import Dataset
 from service.training.explanation import Explanation, explain_segments
+from service.training.population import Population
 from service.training.profile import SilhouetteSample, Statistics, describe_all, profile_segments
 from service.training.selection import Choice
 from service.training.structure import Structure, find_structure
@@ -55,7 +57,7 @@ class Findings:
         }
 
 
-def examine(
+def examine(  # noqa: PLR0913  # what is found out depends on all of it
     dataset: Dataset,
     columns: Mapping[str, npt.NDArray[np.float64]],
     *,
@@ -65,6 +67,7 @@ def examine(
     choice: Choice,
     candidates: Sequence[Candidate],
     seed: int,
+    population: Population,
 ) -> Findings:
     """Examine a fitted model.
 
@@ -77,6 +80,7 @@ def examine(
         choice: How its k came about.
         candidates: What was measured of each k.
         seed: Of all samples.
+        population: What was fitted: these records, or cells of more customers.
     """
     vectors = np.column_stack([columns[name] for name in model.features])
     chosen = next((one for one in candidates if one.k == choice.k), None)
@@ -89,7 +93,14 @@ def examine(
         candidates=candidates,
         choice=choice,
         structure=find_structure(Scaled.of(vectors, transform=model.transform), k=choice.k, seed=seed),
-        tail=measure_tail(vectors, k=choice.k, transform=model.transform, seed=seed, chosen=chosen),
+        tail=measure_tail(
+            vectors,
+            k=choice.k,
+            transform=model.transform,
+            seed=seed,
+            chosen=chosen,
+            everyone=(population.columns[SPENDING_POWER], population.weights),
+        ),
         segments=profile_segments(
             columns,
             partition=model.partition,
@@ -101,5 +112,7 @@ def examine(
         overall=describe_all(columns),
         explanation=explanation,
         associations=find_associations(dataset.attributes, in_file_order, ids=model.ids),
-        baseline=take_baseline(columns, labels, ids=model.ids, seed=seed),
+        baseline=take_baseline(
+            columns, labels, ids=model.ids, seed=seed, shares=[segment.share for segment in model.segments]
+        ),
     )

@@ -10,6 +10,7 @@ from service.features import AGE, INCOME, PURCHASES, SPENDING_POWER
 from service.model import Segment
 from service.partition import Partition
 from service.training.fit import round_significant
+from service.training.weighted import Weights, count, mean, quantile
 
 OUTLIER_QUANTILE: Final = 0.99
 """A record farther from its centroid than this share of the segment's training records is an outlier."""
@@ -33,6 +34,7 @@ def describe_segments(
     labels: npt.NDArray[np.int32],
     ids: Sequence[int],
     names: Mapping[int, str],
+    weights: Weights = None,
 ) -> tuple[Segment, ...]:
     """Return one segment a cluster, in the order of their ids.
 
@@ -42,44 +44,47 @@ def describe_segments(
         labels: Position of each record's cluster, shape (n_samples,).
         ids: Of the clusters, ascending.
         names: Names that segments have already, by id; they differ.
+        weights: How many customers each record stands for, shape (n_samples,).
     """
     vectors = np.column_stack([columns[AGE], columns[SPENDING_POWER]])
     x, y = partition.scale_all(vectors)
-    typical = _median(columns[SPENDING_POWER])
+    typical = _quantile(columns[SPENDING_POWER], 0.5, weights)
+    sizes = count(labels, weights, k=len(ids)).tolist()
     taken = {names[number] for number in ids if number in names}
     segments: list[Segment] = []
     for label, (number, (cx, cy)) in enumerate(zip(ids, partition.centroids, strict=True)):
         chosen = labels == label
-        profile = {name: _mean(columns[name][chosen]) for name in (AGE, INCOME, PURCHASES, SPENDING_POWER)}
+        own = None if weights is None else weights[chosen]
+        profile = {
+            name: _mean(columns[name][chosen], own) for name in (AGE, INCOME, PURCHASES, SPENDING_POWER)
+        }
         distances = np.sqrt((x[chosen] - cx) ** 2 + (y[chosen] - cy) ** 2)
         name = names.get(number)
         if name is None:
-            name = _name(profile[AGE], spending_power=_median(vectors[chosen, 1]), typical=typical)
+            name = _name(
+                profile[AGE], spending_power=_quantile(vectors[chosen, 1], 0.5, own), typical=typical
+            )
             name = _unique(name, profile, taken=taken)
             taken.add(name)
         segments.append(
             Segment(
                 id=number,
                 name=name,
-                size=len(distances),
-                share=round_significant(len(distances) / len(labels)),
+                size=sizes[label],
+                share=round_significant(sizes[label] / sum(sizes)),
                 profile=profile,
-                outlier_distance=_quantile(distances),
+                outlier_distance=round_significant(_quantile(distances, OUTLIER_QUANTILE, own)),
             )
         )
     return tuple(segments)
 
 
-def _mean(values: npt.NDArray[np.float64]) -> float:
-    return round_significant(float(values.mean())) if len(values) else 0.0
+def _mean(values: npt.NDArray[np.float64], weights: Weights) -> float:
+    return round_significant(mean(values, weights)) if len(values) else 0.0
 
 
-def _quantile(distances: npt.NDArray[np.float64]) -> float:
-    return round_significant(float(np.quantile(distances, OUTLIER_QUANTILE))) if len(distances) else 0.0
-
-
-def _median(values: npt.NDArray[np.float64]) -> float:
-    return float(np.median(values)) if len(values) else 0.0
+def _quantile(values: npt.NDArray[np.float64], share: float, weights: Weights) -> float:
+    return quantile(values, share, weights) if len(values) else 0.0
 
 
 def _name(age: float, *, spending_power: float, typical: float) -> str:

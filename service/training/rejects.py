@@ -2,7 +2,7 @@
 
 import contextlib
 import csv
-import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from service.durable import whole
 from service.errors import DatasetError
+from service.training.dialect import long_fields
 
 _LEADING: Final = ("file", "line", "column", "reason")
 _UNPARSED: Final = "unparsed"
@@ -49,9 +50,11 @@ class RejectsFile:
         place = {key: position for position, key in enumerate(self._union)}
         self._places = {file: [place[key] for key in _keys(names)] for file, names in columns.items()}
         try:
-            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # __exit__ closes it
+            self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115  # __exit__ closes it
         except OSError as exc:
             raise DatasetError(f"no temporary file can be written ({exc.strerror}): set TMPDIR") from exc
+        # The default line ending, CR LF, is what makes the csv module quote either of the two.
+        self._rows = csv.writer(self._spool)
 
     def __enter__(self) -> Self:
         return self
@@ -65,9 +68,9 @@ class RejectsFile:
         fields = [""] * len(self._union)
         for place, field in zip(self._places[file], reject.fields, strict=False):
             fields[place] = field
-        row = (file, reject.line, reject.column, reject.reason, *fields, reject.unparsed)
+        row = (file, reject.line, reject.column, reject.reason, *fields)
         try:
-            self._spool.write(json.dumps(row) + "\n")
+            self._rows.writerow((*row, reject.unparsed) if reject.unparsed else row)
         except OSError as exc:
             raise self._spool_error(exc) from exc
         self._has_unparsed |= bool(reject.unparsed)
@@ -85,14 +88,18 @@ class RejectsFile:
         except OSError as exc:
             raise self._spool_error(exc) from exc
         header = [*_LEADING, *(name for name, _ in self._union), _UNPARSED]
-        width = len(header) if self._has_unparsed else len(header) - 1
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with whole(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-                # The default line ending, CR LF, is what makes the csv module quote either of the two.
                 writer = csv.writer(file)
-                writer.writerow(header[:width])
-                writer.writerows(json.loads(line)[:width] for line in self._spool)
+                if self._has_unparsed:
+                    writer.writerow(header)
+                    with long_fields():
+                        rows = csv.reader(self._spool)
+                        writer.writerows((*row, "") if len(row) < len(header) else row for row in rows)
+                else:
+                    writer.writerow(header[:-1])
+                    shutil.copyfileobj(self._spool, file)
         except OSError as exc:
             raise DatasetError(f"{self.path} cannot be written: {exc.strerror or exc}") from exc
 

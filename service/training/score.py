@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from service.errors import ConfigurationError, DatasetError
 from service.model import SegmentModel
-from service.training.customers import CustomerBatch, CustomerReader, locate_columns, read_customers
+from service.training.columns import locate_columns
+from service.training.customers import CustomerBatch, CustomerReader, read_customers
 from service.training.expression import fold_name
 from service.training.switchers import model_features
 from service.training.table_file import open_table_file

@@ -5,14 +5,9 @@ the file once, and the delimiter, from the first records. Its record numbers are
 breaks precede; only when somebody asks for lines does the csv module walk the file once more.
 """
 
-import codecs
-import contextlib
-import csv
-import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,22 +18,17 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from service.errors import DatasetError
-
-_DELIMITERS: Final = (",", ";", "\t", "|")
-_SAMPLE_CHARS: Final = 128 * 1024
-"""What the delimiter is sniffed from; no longer than the csv module's longest field."""
-
-_SAMPLE_RECORDS: Final = 50
-_BLOCK_BYTES: Final = 1 << 20
-"""What pyarrow parses at a time; no record can be longer."""
+from service.training.dialect import (
+    BLOCK_BYTES,
+    find_encoding,
+    is_parquet,
+    locate,
+    long_fields,
+    refuse_open_quote,
+    sniff,
+)
 
 _BATCH_ROWS: Final = 32_768
-_SENTINEL: Final = "end of file"
-_VOID: Final = " \t\r\n,;|"
-_FOREIGN: Final = {
-    b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV first",
-    b"\x1f\x8b": "is compressed; decompress it first",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +71,7 @@ class CustomerFile:
     def __init__(self, path: Path) -> None:
         """Find out what the file is; `open_customers` says what can go wrong."""
         self.path = path
-        self.format: Literal["csv", "parquet"] = "parquet" if _is_parquet(path) else "csv"
+        self.format: Literal["csv", "parquet"] = "parquet" if is_parquet(path) else "csv"
         self.delimiter: str | None = None
         self.encoding: str | None = None
         self.size_bytes = path.stat().st_size
@@ -94,27 +84,33 @@ class CustomerFile:
         self._skipped: list[int] = []
         self._starts: Iterator[tuple[int, int]] = iter(())
         self._unlocated = sys.maxsize
+        self.has_quotes = False
+        self.header_records = 0
         if self.format == "parquet":
             with pyarrow.parquet.ParquetFile(path) as source:
                 schema = source.schema_arrow
             self.columns, self.types = tuple(schema.names), tuple(schema.types)
         else:
-            self.encoding, quotes = _find_encoding(path)
-            self.delimiter, self.columns, self._header_records = _sniff(path, encoding=self.encoding)
+            self.encoding, quotes = find_encoding(path)
+            self.has_quotes = quotes > 0
+            self.delimiter, self.columns, self.header_records = sniff(path, encoding=self.encoding)
             if quotes % 2:
-                _refuse_open_quote(path, encoding=self.encoding, delimiter=self.delimiter)
+                refuse_open_quote(path, encoding=self.encoding, delimiter=self.delimiter)
             self.types = (pa.string(),) * len(self.columns)
 
-    def batches(self) -> Iterator[RawBatch]:
+    def batches(self, *, rows: int = _BATCH_ROWS) -> Iterator[RawBatch]:
         """Read the file once.
+
+        Args:
+            rows: At a time, in Parquet.
 
         Raises:
             DatasetError: It turns out to be damaged.
         """
         try:
-            yield from self._read_parquet() if self.format == "parquet" else self._read_csv()
+            yield from self._read_parquet(rows) if self.format == "parquet" else self._read_csv()
         except (pa.ArrowException, UnicodeDecodeError, OSError) as exc:
-            hint = f"it is damaged, or has a record of over {_BLOCK_BYTES} bytes"
+            hint = f"it is damaged, or has a record of over {BLOCK_BYTES} bytes"
             raise DatasetError(f"{self.path} cannot be read to its end: {hint}") from exc
 
     def line_numbers(self, records: Sequence[int]) -> list[int]:
@@ -122,10 +118,10 @@ class CustomerFile:
 
         Asking in ascending order, batch after batch, costs one more pass over the file in all.
         """
-        if self.format == "parquet":
-            return list(records)
+        if not self.has_quotes:
+            return list(records)  # no line break lies within a record
         lines: dict[int, int] = {}
-        with _long_fields():
+        with long_fields():
             for record in sorted(set(records)):
                 if record < self._unlocated:
                     self._starts = self._walk()
@@ -136,40 +132,49 @@ class CustomerFile:
     def _walk(self) -> Iterator[tuple[int, int]]:
         """Number the records as pyarrow does, and give the line on which each of them starts."""
         with self.path.open(encoding=self.encoding, newline="") as file:
-            for number, (line, _) in enumerate(_locate(file, delimiter=str(self.delimiter)), start=1):
+            for number, (line, _) in enumerate(locate(file, delimiter=str(self.delimiter)), start=1):
                 yield number, line
 
-    def _read_parquet(self) -> Iterator[RawBatch]:
+    def _read_parquet(self, rows: int) -> Iterator[RawBatch]:
         done = 0
         with pyarrow.parquet.ParquetFile(self.path) as source:
             total = source.metadata.num_rows
-            for batch in source.iter_batches(batch_size=_BATCH_ROWS):
+            for batch in source.iter_batches(batch_size=rows):
                 records = np.arange(done + 1, done + batch.num_rows + 1, dtype=np.int64)
                 done += batch.num_rows
                 self.done_bytes = self.size_bytes * done // total
                 yield RawBatch(pa.Table.from_batches([batch]), records)
 
     def _read_csv(self) -> Iterator[RawBatch]:
-        following = self._header_records + 1
         with pa.OSFile(str(self.path)) as stream:
-            for batch in self._open_csv(stream):
+            for batch in self._parse(stream, header_records=self.header_records):
                 self.done_bytes = min(stream.tell(), self.size_bytes)
-                if batch.num_rows:
-                    records = self._number(following, size=batch.num_rows)
-                    following = int(records[-1]) + 1
-                    yield RawBatch(pa.table(batch.columns, names=list(self.columns)), records)
+                yield batch
 
-    def _open_csv(self, stream: pa.NativeFile) -> pyarrow.csv.CSVStreamingReader:
+    def parse_lines(self, lines: bytes) -> Iterator[RawBatch]:
+        """Read some lines of the file, whose records are numbered from 1, as are those in `ragged`."""
+        self._skipped.clear()
+        yield from self._parse(pa.BufferReader(lines), header_records=0)
+
+    def _parse(self, stream: pa.NativeFile, *, header_records: int) -> Iterator[RawBatch]:
+        following = header_records + 1
+        for batch in self._open_csv(stream, header_records=header_records):
+            if batch.num_rows:
+                records = self._number(following, size=batch.num_rows)
+                following = int(records[-1]) + 1
+                yield RawBatch(pa.table(batch.columns, names=list(self.columns)), records)
+
+    def _open_csv(self, stream: pa.NativeFile, *, header_records: int) -> pyarrow.csv.CSVStreamingReader:
         # Several columns may have an empty name, and pyarrow gives types by name: so it sees numbers here.
         names = [str(position) for position in range(len(self.columns))]
         return pyarrow.csv.open_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(
                 use_threads=False,  # with threads, ragged rows come without their number
-                block_size=_BLOCK_BYTES,
+                block_size=BLOCK_BYTES,
                 encoding="utf8" if self.encoding == "utf-8-sig" else self.encoding,
                 column_names=names,
-                skip_rows_after_names=self._header_records,
+                skip_rows_after_names=header_records,
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self.delimiter,
@@ -213,87 +218,3 @@ def open_customers(path: Path) -> CustomerFile:
         raise DatasetError(f"{path} cannot be read as Parquet: it is damaged or incomplete") from exc
     except OSError as exc:
         raise DatasetError(f"{path} cannot be read: {exc.strerror or exc}") from exc
-
-
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(4)
-    for magic, problem in _FOREIGN.items():
-        if start.startswith(magic):
-            raise DatasetError(f"{path} {problem}")
-    return start == b"PAR1" or (path.suffix.casefold() == ".parquet" and bool(start))
-
-
-def _find_encoding(path: Path) -> tuple[str, int]:
-    """Return the codec and the number of quotes; decodes all, for one odd letter may stand at the end."""
-    with path.open("rb") as file:
-        start = file.read(3)
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        candidates: tuple[str, ...] = ("utf-16",)
-    elif start == codecs.BOM_UTF8:
-        candidates = ("utf-8-sig",)
-    else:
-        candidates = ("utf-8", "cp1252")
-    for encoding in candidates:
-        quotes = 0
-        with path.open(encoding=encoding, newline="") as file, contextlib.suppress(UnicodeError):
-            while (chunk := file.read(1 << 20)) and "\0" not in chunk:
-                quotes += chunk.count('"')
-            if not chunk:
-                return encoding, quotes
-    raise DatasetError(
-        f"{path} is not a text file; accepted are Parquet, and CSV in UTF-8, UTF-16 with a byte-order mark "
-        "or Windows-1252"
-    )
-
-
-def _sniff(path: Path, *, encoding: str) -> tuple[str, tuple[str, ...], int]:
-    """Return the delimiter that divides most of the first records like the header, the header, its number."""
-    with path.open(encoding=encoding, newline="") as file:
-        sample = file.read(_SAMPLE_CHARS)
-        is_whole = not file.read(1)
-    scored: list[tuple[float, int, tuple[str, tuple[str, ...], int]]] = []
-    for delimiter in _DELIMITERS:
-        reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
-        numbered = enumerate(islice(reader, None if is_whole else _SAMPLE_RECORDS), start=1)
-        records = [(number, row) for number, row in numbered if any(field.strip(_VOID) for field in row)]
-        if not records:
-            continue
-        header_records, header = records[0]
-        if is_whole and len(records) == 1:
-            raise DatasetError(f"{path} has a header but no records")
-        widths = [len(row) for _, row in records[1:_SAMPLE_RECORDS]]
-        share = widths.count(len(header)) / max(len(widths), 1) if len(header) > 1 else -1.0
-        scored.append((share, len(header), (delimiter, tuple(header), header_records)))
-    if not scored:
-        raise DatasetError(f"{path} is empty")
-    return max(scored, key=lambda candidate: candidate[:2])[2]  # the first of equals
-
-
-def _refuse_open_quote(path: Path, *, encoding: str, delimiter: str) -> None:
-    """Refuse a quote that swallows the rest of the file, which pyarrow reads as one long field."""
-    line, row = 1, [_SENTINEL]
-    with path.open(encoding=encoding, newline="") as file, _long_fields(), contextlib.suppress(csv.Error):
-        for line, row in _locate(chain(file, [_SENTINEL]), delimiter=delimiter):  # noqa: B007
-            pass
-    if row != [_SENTINEL]:
-        raise DatasetError(f"{path} has a quote in the record of line {line} that is never closed")
-
-
-def _locate(lines: Iterable[str], *, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Divide lines into records as pyarrow does, each with the line on which it starts."""
-    reader = csv.reader(lines, delimiter=delimiter)
-    line = 1
-    for row in reader:
-        yield line, row
-        line = reader.line_num + 1
-
-
-@contextlib.contextmanager
-def _long_fields() -> Iterator[None]:
-    """Let the csv module take fields as long as pyarrow's."""
-    limit = csv.field_size_limit(_BLOCK_BYTES)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)

@@ -9,6 +9,7 @@ from service.features import SPENDING_POWER
 from service.training.candidates import Candidate, sweep
 from service.training.fit import round_significant
 from service.training.lloyd import Floats
+from service.training.weighted import Weights, mean, quantile
 from service.transform import Transform, log1p_all
 
 TOP_SHARE: Final = 0.05
@@ -43,7 +44,13 @@ class Tail:
 
 
 def measure_tail(
-    vectors: Floats, *, k: int, transform: Transform, seed: int, chosen: Candidate | None
+    vectors: Floats,
+    *,
+    k: int,
+    transform: Transform,
+    seed: int,
+    chosen: Candidate | None,
+    everyone: tuple[Floats, Weights] | None = None,
 ) -> Tail:
     """Measure the tail of Spending_Power and, where it is heavy, the remedy.
 
@@ -53,9 +60,10 @@ def measure_tail(
         transform: What the user asked for.
         seed: Of the samples and fits.
         chosen: What was measured of k clusters without the remedy.
+        everyone: Spending_Power of all customers, where the records are only some of them.
     """
-    powers = vectors[:, 1]
-    variance = _top_variance(powers)
+    powers, weights = everyone or (vectors[:, 1], None)
+    variance = _top_variance(powers, weights)
     is_heavy = variance > HEAVY_VARIANCE
     remedy = None
     if is_heavy and transform is Transform.NONE:
@@ -65,8 +73,8 @@ def measure_tail(
         )
     return Tail(
         variance=variance,
-        skew=_skew(powers),
-        skew_log1p=_skew(log1p_all(powers)),
+        skew=_skew(powers, weights),
+        skew_log1p=_skew(log1p_all(powers), weights),
         top_share=TOP_SHARE,
         is_heavy=is_heavy,
         sentence=_sentence(variance, chosen, remedy) if is_heavy and transform is Transform.NONE else None,
@@ -74,17 +82,22 @@ def measure_tail(
     )
 
 
-def _top_variance(powers: Floats) -> float:
+def _top_variance(powers: Floats, weights: Weights) -> float:
+    if weights is not None:
+        squares = (powers - mean(powers, weights)) ** 2 * weights
+        total = float(squares.sum())
+        top = float(squares[powers > quantile(powers, 1 - TOP_SHARE, weights)].sum())
+        return round_significant(top / total) if total else 0.0
     first = len(powers) - max(1, int(len(powers) * TOP_SHARE))
     squares = (np.partition(powers, first) - powers.mean()) ** 2
     total = float(squares.sum())
     return round_significant(float(squares[first:].sum()) / total) if total else 0.0
 
 
-def _skew(values: Floats) -> float:
-    centred = values - values.mean()
-    spread = float(np.sqrt((centred**2).mean()))
-    return round_significant(float((centred**3).mean()) / spread**3) if spread > 0 else 0.0
+def _skew(values: Floats, weights: Weights) -> float:
+    centred = values - mean(values, weights)
+    spread = float(np.sqrt(mean(centred**2, weights)))
+    return round_significant(mean(centred**3, weights) / spread**3) if spread > 0 else 0.0
 
 
 def _sentence(variance: float, chosen: Candidate | None, remedy: Remedy | None) -> str:

@@ -5,7 +5,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Any, Final
 
@@ -26,9 +26,11 @@ from service.training.fit import N_INIT, check_enough_records
 from service.training.hyperparameters import Hyperparameters
 from service.training.names import Names
 from service.training.personas import describe_segments
+from service.training.population import Population, describe_cells
 from service.training.record import TrainingRecord
 from service.training.report.page import render
 from service.training.selection import Choice, choose
+from service.training.weighted import Weights, quantiles
 
 BORDER_RATIO: Final = 1.25
 """A second centroid less than this many times as far as the first makes a border case (about 1 in 8)."""
@@ -52,6 +54,8 @@ class TrainedModel:
     findings: Findings
     lineage: Lineage
     warnings: Sequence[str] = field(default=())
+    cells: Mapping[str, Any] | None = None
+    """What is known of the cells, where they were fitted."""
 
 
 def train(
@@ -78,16 +82,27 @@ def train(
         TrainingError: There are fewer distinct records than clusters.
     """
     columns, order = _canonical_columns(dataset)
-    vectors = np.column_stack([columns[name] for name in FEATURE_NAMES])
-    candidates, choice = _choose_k(vectors, hyperparameters, previous=previous, on_progress=on_progress)
-    on_progress("Fitting", 0, 1)
     transform, seed = hyperparameters.transform, hyperparameters.seed
-    aligned = fit_aligned(vectors, k=choice.k, transform=transform, seed=seed, previous=previous)
+    cells = dataset.cells
+    population = Population(columns) if cells is None else Population.of_cells(cells, transform)
+    vectors = np.column_stack([columns[name] for name in FEATURE_NAMES])
+    candidates, choice = _choose_k(
+        vectors, hyperparameters, previous=previous, on_progress=on_progress, used=dataset.report.used
+    )
+    on_progress("Fitting", 0, 1)
+    aligned = fit_aligned(
+        population.vectors,
+        k=choice.k,
+        transform=transform,
+        seed=seed,
+        previous=previous,
+        weights=population.weights,
+        within=population.within,
+    )
     on_progress("Fitting", 1, 1)
     on_progress("Describing", 0, 1)
     labels = aligned.fit.partition.assign(vectors)
-    named = _names(aligned, previous, names or {})
-    model = _build_model(dataset, columns, vectors, aligned, labels=labels, names=named)
+    model = _build_model(dataset, population, aligned, names=_names(aligned, previous, names or {}))
     findings = examine(
         dataset,
         columns,
@@ -97,9 +112,14 @@ def train(
         choice=choice,
         candidates=candidates,
         seed=seed,
+        population=population,
     )
     on_progress("Describing", 1, 1)
-    return _gather(dataset, hyperparameters, aligned, model, findings, provenance=_provenance(columns))
+    summary = None
+    if cells is not None:
+        summary = describe_cells(cells, population, aligned.fit, drawn=len(labels))
+    provenance = _provenance(columns, digest=None if cells is None else cells.digest)
+    return _gather(dataset, hyperparameters, aligned, model, findings, provenance=provenance, cells=summary)
 
 
 def _choose_k(
@@ -108,6 +128,7 @@ def _choose_k(
     *,
     previous: Previous | None,
     on_progress: OnProgress,
+    used: int,
 ) -> tuple[list[Candidate], Choice]:
     """Measure each number of clusters, and choose one unless it is given."""
     given = hyperparameters.k
@@ -120,6 +141,8 @@ def _choose_k(
         ks=(*CANDIDATES, *([] if given is None else [given])),
         on_progress=lambda done, total: on_progress("Choosing k", done, total),
     )
+    if used > len(vectors):
+        candidates = [replace(one, smallest_size=round(one.smallest_share * used)) for one in candidates]
     before = None if previous is None else len(previous.model.centroids)
     return candidates, choose(candidates, given=given, previous=before)
 
@@ -132,6 +155,7 @@ def _gather(
     findings: Findings,
     *,
     provenance: Provenance,
+    cells: Mapping[str, Any] | None,
 ) -> TrainedModel:
     """Write the files of the artifact."""
     metrics = {
@@ -147,6 +171,7 @@ def _gather(
         "data": dataset.report.as_dict(),
         "lineage": asdict(aligned.lineage),
         **findings.as_dict(),
+        **({} if cells is None else {"cells": cells}),
     }
     written = _json(document)
     return TrainedModel(
@@ -162,6 +187,7 @@ def _gather(
         findings=findings,
         lineage=aligned.lineage,
         warnings=findings.warnings,
+        cells=cells,
     )
 
 
@@ -190,52 +216,64 @@ def _canonical_columns(dataset: Dataset) -> tuple[dict[str, npt.NDArray[np.float
 
 
 def _build_model(
-    dataset: Dataset,
-    columns: Mapping[str, npt.NDArray[np.float64]],
-    vectors: npt.NDArray[np.float64],
-    aligned: Aligned,
-    *,
-    labels: npt.NDArray[np.int32],
-    names: Mapping[int, str],
+    dataset: Dataset, population: Population, aligned: Aligned, *, names: Mapping[int, str]
 ) -> SegmentModel:
-    partition = aligned.fit.partition
+    partition, vectors = aligned.fit.partition, population.vectors
     return SegmentModel(
         transform=partition.transform,
         mean=partition.mean,
         scale=partition.scale,
         centroids=tuple(partition.centroids),
-        segments=describe_segments(columns, partition=partition, labels=labels, ids=aligned.ids, names=names),
+        segments=describe_segments(
+            population.columns,
+            partition=partition,
+            labels=partition.assign(vectors),
+            ids=aligned.ids,
+            names=names,
+            weights=population.weights,
+        ),
         income_median=dataset.report.income_median,
         border_ratio=BORDER_RATIO,
-        golden=_golden(vectors, partition, ids=aligned.ids),
+        golden=_golden(vectors, partition, ids=aligned.ids, weights=population.weights),
     )
 
 
-def _golden(vectors: npt.NDArray[np.float64], partition: Partition, *, ids: Sequence[int]) -> Golden:
+def _golden(
+    vectors: npt.NDArray[np.float64], partition: Partition, *, ids: Sequence[int], weights: Weights
+) -> Golden:
     """Spread made-up records over the range of the data: no real customer goes into the model."""
     steps = (np.arange(GOLDEN_RECORDS) + 0.5) / GOLDEN_RECORDS
     shuffled = steps[np.arange(GOLDEN_RECORDS) * 13 % GOLDEN_RECORDS]
     records = tuple(
         (float(f"{age:.3g}"), float(f"{power:.3g}"))
         for age, power in zip(
-            np.quantile(vectors[:, 0], shuffled).tolist(),
-            np.quantile(vectors[:, 1], steps).tolist(),
+            _spread(vectors[:, 0], shuffled, weights).tolist(),
+            _spread(vectors[:, 1], steps, weights).tolist(),
             strict=True,
         )
     )
     return Golden(records=records, clusters=tuple(ids[partition.assign_one(*record)] for record in records))
 
 
-def _provenance(columns: Mapping[str, npt.NDArray[np.float64]]) -> Provenance:
-    digest = hashlib.sha256()
-    for name in (AGE, INCOME, PURCHASES):
-        digest.update(columns[name].astype("<f8").tobytes())
+def _spread(
+    values: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], weights: Weights
+) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = np.quantile(values, shares)
+    return found if weights is None else quantiles(values, shares, weights)
+
+
+def _provenance(columns: Mapping[str, npt.NDArray[np.float64]], *, digest: str | None) -> Provenance:
+    if digest is None:
+        records = hashlib.sha256()
+        for name in (AGE, INCOME, PURCHASES):
+            records.update(columns[name].astype("<f8").tobytes())
+        digest = records.hexdigest()
     versions = {name: metadata.version(name) for name in LIBRARIES}
     return Provenance(
         python=platform.python_version(),
         libraries={"segserve": service.__version__, **versions},
         git_revision=_git_revision(),
-        data_digest=digest.hexdigest(),
+        data_digest=digest,
     )
 
 

@@ -1,0 +1,106 @@
+"""Cells sum customers up with the same bits on every engine, and give nearly the fit of the records."""
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from service.features import AGE, INCOME, PURCHASES, spending_powers
+from service.training.cells import Cells, Floats, summarise
+from service.training.fit import fit_pipeline
+from service.training.population import Population
+from service.transform import Transform, transform_all
+
+N = 30_000
+
+
+def customers(seed: int = 0, n: int = N) -> tuple[Floats, Floats, Floats]:
+    random = np.random.default_rng(seed)
+    ages = np.round(random.normal(45, 12, n).clip(18, 90))
+    ages[::7] += 0.37
+    incomes: Floats = np.exp(random.normal(10.7, 0.5, n)).round(2).astype(np.float64)
+    purchases = random.poisson(np.where(ages > 50, 30, 8)).astype(np.float64)
+    incomes[:6] = [0.0, 1e-9, 1e99, 2.0**38, 0.05, 3.0]
+    purchases[:3] = [0.0, 1e99, 0.0]
+    return ages, incomes, purchases
+
+
+def cells_of(columns: tuple[Floats, Floats, Floats]) -> Cells:
+    return Cells.of_records(*columns, np.ones(len(columns[0]), dtype=np.int64))
+
+
+def test_engines_and_shards_give_the_same_cells() -> None:
+    columns = customers()
+    table = pa.table(dict(zip((AGE, INCOME, PURCHASES), columns, strict=True)))
+    table = table.append_column("n", pa.array(np.ones(N, dtype=np.int64)))
+    frame = pl.DataFrame(table)
+    ages, incomes, purchases = columns
+    shards = [cells_of((ages[part::3], incomes[part::3], purchases[part::3])) for part in range(3)]
+    expected = cells_of(columns)
+
+    lazy = nw.to_native(summarise(nw.from_native(frame.lazy()))).collect(engine="streaming")
+    eager = nw.to_native(summarise(nw.from_native(frame, eager_only=True)))
+
+    assert expected.total == N
+    assert Cells.of(lazy.to_arrow()).digest == expected.digest
+    assert Cells.of(eager.to_arrow()).digest == expected.digest
+    assert Cells.join(shards[::-1]).digest == expected.digest
+
+
+def test_numpy_gives_the_same_cells_as_the_expressions() -> None:
+    ages, incomes, purchases = (np.minimum(column, 2.0**38) for column in customers())
+    x = ages * 4 + 0.5
+    y = np.sqrt(np.sqrt(np.sqrt(spending_powers(incomes, purchases)))) * 1024
+    numbers = np.floor(x).astype(np.int64) * 2**20 + np.floor(y).astype(np.int64)
+    v = np.floor((y - np.floor(y)) * 65536 + 0.5).astype(np.int64)
+    found, places = np.unique(numbers, return_inverse=True)
+    cells = cells_of(customers())
+
+    assert np.array_equal(cells.numbers, found)
+    assert np.array_equal(cells.counts, np.bincount(places))
+    assert np.array_equal(cells.sums[:, 4], np.bincount(places, weights=v * v).astype(np.int64))
+
+
+def test_cells_keep_the_means_of_all_columns() -> None:
+    ages, incomes, purchases = (np.minimum(column, 1e6) for column in customers())
+    cells = cells_of((ages, incomes, purchases))
+    columns = cells.columns()
+
+    def mean(name: str) -> float:
+        return float(np.average(columns[name], weights=cells.counts))
+
+    assert mean(AGE) == pytest.approx(ages.mean(), abs=2e-6)
+    assert mean(INCOME) == pytest.approx(incomes.mean(), rel=1e-6)
+    assert mean(PURCHASES) == pytest.approx(purchases.mean(), rel=1e-6)
+    assert mean("Spending_Power") == pytest.approx(spending_powers(incomes, purchases).mean(), rel=1e-8)
+
+
+@pytest.mark.parametrize("transform", list(Transform))
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e4])
+def test_a_fit_of_cells_is_as_good_as_one_of_all_records(transform: Transform, unit: float) -> None:
+    ages, incomes, purchases = (column[6:] for column in customers())
+    incomes = incomes * unit
+    vectors = np.column_stack([ages, spending_powers(incomes, purchases)])
+    population = Population.of_cells(cells_of((ages, incomes, purchases)), transform)
+
+    records = fit_pipeline(vectors, k=4, transform=transform, seed=42)
+    cells = fit_pipeline(
+        population.vectors,
+        k=4,
+        transform=transform,
+        seed=42,
+        weights=population.weights,
+        within=population.within,
+    )
+
+    def inertia(centroids: Floats) -> float:
+        scaled = np.column_stack([ages, transform_all(vectors[:, 1], transform)])
+        scaled = (scaled - records.partition.mean) / records.partition.scale
+        return float(((scaled[:, None] - centroids) ** 2).sum(axis=2).min(axis=1).sum())
+
+    assert cells.partition.scale == pytest.approx(records.partition.scale, rel=1e-5)
+    assert cells.partition.mean == pytest.approx(records.partition.mean, rel=1e-5)
+    found = inertia(np.array(cells.partition.centroids))
+    assert found <= inertia(np.array(records.partition.centroids)) * 1.00001
+    assert cells.inertia == pytest.approx(found, rel=1e-4)
