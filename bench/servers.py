@@ -82,7 +82,7 @@ class Server:
 def running(name: ServerName, *, store: Path, **variables: str) -> Iterator[Server]:
     """Run a server with the latest model of a store, and these variables, while the block runs."""
     port = free_port()
-    with launched(name, _command(name, port=port, store=store), port=port, **variables) as server:
+    with launched(name, _command(name, port=port, store=store), port=port, variables=variables) as server:
         yield server
 
 

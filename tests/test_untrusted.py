@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from service.artifact import Artifact, pack, read_artifact
-from tests.attacks import ARCHIVES, FORGERIES, NOON, PROVENANCE, write_attacks
 from tests.conftest import DEADLINE_S, clean_environment, start_server
+from tests.untrusted import ARCHIVES, FORGERIES, NOON, PROVENANCE, write_attacks
 
 MAX_GROWTH_MB = 450
 """MAX_ARCHIVE_BYTES, and room for one more copy of the largest file."""
