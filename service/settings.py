@@ -1,20 +1,15 @@
-"""Read the environment into one frozen object: SageMaker's own variables first, then SERVICE_*.
-
-By a dataclass: importing a settings library would take longer than reading the model does.
-"""
+"""Hold every setting in one frozen object: SageMaker's own variables first, then SERVICE_*."""
 
 import dataclasses
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from pathlib import Path
-from types import NoneType
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final
 
 from service import contract
-from service.errors import ConfigurationError
+from service.environment import read_environment, rules, setting
 from service.logs import LogFormat, logs_json
 
 ALL_INTERFACES: Final = "0.0.0.0"  # noqa: S104  # C6
@@ -70,24 +65,6 @@ class LogLevel(StrEnum):
         return {"10": cls.DEBUG, "20": cls.INFO, "30": cls.WARNING, "40": cls.ERROR}.get(str(value))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """Hold where a setting comes from, and which values it takes."""
-
-    variables: tuple[str, ...]
-    """The first one that is set wins."""
-    ge: int | None = None
-    le: int | None = None
-    pattern: str | None = None
-    max_length: int | None = None
-
-
-def _setting(default: Any, *variables: str, is_secret: bool = False, **limits: Any) -> Any:
-    """Return a field that is read from the environment."""
-    rule = _Rule(variables, **limits)
-    return dataclasses.field(default=default, repr=not is_secret, metadata={"rule": rule})
-
-
 _PREFIX: Final = Path(contract.PREFIX)
 
 
@@ -95,105 +72,105 @@ _PREFIX: Final = Path(contract.PREFIX)
 class Settings:
     """Hold every setting; the first variable of a field that is set wins, an empty one counts as unset."""
 
-    host: str | None = _setting(None, "SERVICE_HOST")
+    host: str | None = setting(None, "SERVICE_HOST")
     """Address to listen on. Default: all interfaces in a container or where SageMaker's tree is, else this
     machine alone."""
-    port: int = _setting(contract.DEFAULT_PORT, contract.BIND_TO_PORT, "SERVICE_PORT", ge=0, le=65535)
+    port: int = setting(contract.DEFAULT_PORT, contract.BIND_TO_PORT, "SERVICE_PORT", ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
-    workers: int = _setting(1, "SAGEMAKER_MODEL_SERVER_WORKERS", "SERVICE_WORKERS", ge=1, le=64)
+    workers: int = setting(1, "SAGEMAKER_MODEL_SERVER_WORKERS", "SERVICE_WORKERS", ge=1, le=64)
     """Server processes."""
-    prefix: Path = _setting(_PREFIX, "SERVICE_PREFIX")
+    prefix: Path = setting(_PREFIX, "SERVICE_PREFIX")
     """Where SageMaker's tree is."""
-    store: str = _setting("models", "SERVICE_STORE")
+    store: str = setting("models", "SERVICE_STORE")
     """Folder of model versions."""
-    model: str | None = _setting(None, "SERVICE_MODEL")
+    model: str | None = setting(None, "SERVICE_MODEL")
     """Model to serve: an artifact's path, or a version of the store."""
-    trusted_keys: str | None = _setting(None, "SERVICE_TRUSTED_KEYS")
+    trusted_keys: str | None = setting(None, "SERVICE_TRUSTED_KEYS")
     """Ed25519 public keys, as PEM text or as files with commas between. A model that none of them has signed
     is then refused. Default: signatures are not looked at."""
-    model_digest: str | None = _setting(None, "SERVICE_MODEL_DIGEST")
+    model_digest: str | None = setting(None, "SERVICE_MODEL_DIGEST")
     """sha256 that the manifest.json or the model.json of a model must have, or several with commas between.
     Default: any."""
-    sign_key: Path | None = _setting(None, "SERVICE_SIGN_KEY")
+    sign_key: Path | None = setting(None, "SERVICE_SIGN_KEY")
     """File with the Ed25519 private key that training signs with. Default: models are not signed."""
-    max_payload_mb: int = _setting(
+    max_payload_mb: int = setting(
         contract.MAX_PAYLOAD_MB, "SAGEMAKER_MAX_PAYLOAD_IN_MB", "SERVICE_MAX_PAYLOAD_MB", ge=0, le=10_000
     )
     """Largest payload accepted, in MiB; 0 is no limit (C47)."""
-    max_waiting_mb: int = _setting(256, "SERVICE_MAX_WAITING_MB", ge=0, le=1_000_000)
+    max_waiting_mb: int = setting(256, "SERVICE_MAX_WAITING_MB", ge=0, le=1_000_000)
     """Most that payloads over 64 KiB may hold together in one server process while they arrive and wait, in
     MiB; more get 503 with Retry-After, and so does what could not be answered within the time limit. 0 is no
     limit. A batch job has neither."""
-    timeout_s: int | None = _setting(
+    timeout_s: int | None = setting(
         None, "SAGEMAKER_MODEL_SERVER_TIMEOUT", "SERVICE_TIMEOUT_S", ge=1, le=3600
     )
     """Longest invocation, in seconds. Default: 55, and none in a batch job."""
-    header_timeout_s: int = _setting(60, "SERVICE_HEADER_TIMEOUT_S", ge=1, le=3600)
+    header_timeout_s: int = setting(60, "SERVICE_HEADER_TIMEOUT_S", ge=1, le=3600)
     """Time that a client has for a request's line and headers, in seconds; then it gets 408."""
-    body_timeout_s: int = _setting(60, "SERVICE_BODY_TIMEOUT_S", ge=1, le=3600)
+    body_timeout_s: int = setting(60, "SERVICE_BODY_TIMEOUT_S", ge=1, le=3600)
     """Time that a client has for a payload, in seconds, with one more for each KiB that has come; then it
     gets 408. As long may it leave an answer unread."""
-    max_connections: int | None = _setting(None, "SERVICE_MAX_CONNECTIONS", ge=1, le=1_000_000)
+    max_connections: int | None = setting(None, "SERVICE_MAX_CONNECTIONS", ge=1, le=1_000_000)
     """Most connections of a server process; for one more, those that wait longest without a request are
     closed. Default: what the limit of open files allows."""
-    graceful_timeout_s: int = _setting(25, "SERVICE_GRACEFUL_TIMEOUT_S", ge=1, le=3600)
+    graceful_timeout_s: int = setting(25, "SERVICE_GRACEFUL_TIMEOUT_S", ge=1, le=3600)
     """Time for requests in flight to finish after SIGTERM, in seconds (C4)."""
-    default_accept: str | None = _setting(
+    default_accept: str | None = setting(
         None, "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", "SERVICE_DEFAULT_ACCEPT"
     )
     """What to answer with when the request has no Accept, or `*/*` (C25). Default: `application/json`; in a
     batch job CSV for CSV, and lines for lines, so that no rows fuse (C54)."""
-    on_error: OnError = _setting(OnError.REJECT, "SERVICE_ON_ERROR")
+    on_error: OnError = setting(OnError.REJECT, "SERVICE_ON_ERROR")
     """What becomes of a payload with a bad record: reject or placeholder."""
-    console: Switch = _setting(Switch.ON, "SERVICE_CONSOLE")
+    console: Switch = setting(Switch.ON, "SERVICE_CONSOLE")
     """Whether the console at /, /model, /live, /docs and /openapi.json are there: on or off."""
-    kernel: KernelUse = _setting(KernelUse.AUTO, "SERVICE_KERNEL")
+    kernel: KernelUse = setting(KernelUse.AUTO, "SERVICE_KERNEL")
     """Whether the compiled kernel answers plain payloads, with the same bytes in less time: on, off, or auto,
     which is where it is installed."""
-    token: str | None = _setting(None, "SERVICE_TOKEN", is_secret=True)
+    token: str | None = setting(None, "SERVICE_TOKEN", is_secret=True)
     """Bearer token, of 16 characters or more, that the console and what it asks for then need. Default:
     whoever reaches the server may look."""
-    token_scope: TokenScope = _setting(TokenScope.CONSOLE, "SERVICE_TOKEN_SCOPE")
+    token_scope: TokenScope = setting(TokenScope.CONSOLE, "SERVICE_TOKEN_SCOPE")
     """What needs the token: console; or admin, which is /metrics and the loading, listing and unloading of
     models too. SageMaker asks for these, and sends no token."""
-    console_rate: int = _setting(50, "SERVICE_CONSOLE_RATE", ge=0, le=100_000)
+    console_rate: int = setting(50, "SERVICE_CONSOLE_RATE", ge=0, le=100_000)
     """Requests a second that one client may send to the console's routes and to /metrics, in each worker,
     after ten times as many at once; 0 is no limit. More get 429."""
-    access_log: Switch = _setting(Switch.ON, "SERVICE_ACCESS_LOG")
+    access_log: Switch = setting(Switch.ON, "SERVICE_ACCESS_LOG")
     """Whether each invocation is logged with sizes and time: on or off. Refusals always are."""
-    log_level: LogLevel = _setting(LogLevel.INFO, "SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
+    log_level: LogLevel = setting(LogLevel.INFO, "SAGEMAKER_CONTAINER_LOG_LEVEL", "SERVICE_LOG_LEVEL")
     """How much is logged: debug, info, warning or error."""
-    log_format: LogFormat = _setting(LogFormat.TEXT, "SERVICE_LOG_FORMAT")
+    log_format: LogFormat = setting(LogFormat.TEXT, "SERVICE_LOG_FORMAT")
     """Lines for people on stderr (text), one JSON object a line on stdout (json), or JSON unless stdout is a
     terminal (auto, which the image sets)."""
-    emf_namespace: str | None = _setting(
+    emf_namespace: str | None = setting(
         None, "SERVICE_EMF_NAMESPACE", max_length=255, pattern=r"^[A-Za-z0-9._/#:-]+$"
     )
     """CloudWatch namespace. With it, the line of each invocation carries its figures in CloudWatch's embedded
     metric format; needs lines in JSON."""
-    runtime_api: Switch = _setting(Switch.ON, "SERVICE_RUNTIME_API")
+    runtime_api: Switch = setting(Switch.ON, "SERVICE_RUNTIME_API")
     """Whether AWS's own clients can call /endpoints/NAME/...: on or off."""
-    async_output: str | None = _setting(None, "SERVICE_ASYNC_OUTPUT")
+    async_output: str | None = setting(None, "SERVICE_ASYNC_OUTPUT")
     """Where asynchronous invocations write: a folder or s3://BUCKET/PREFIX. Default: a temporary folder."""
-    async_input: Path | None = _setting(None, "SERVICE_ASYNC_INPUT")
+    async_input: Path | None = setting(None, "SERVICE_ASYNC_INPUT")
     """Folder that file:// inputs of asynchronous invocations lie in. Default: none is read."""
-    s3_endpoint: str | None = _setting(
+    s3_endpoint: str | None = setting(
         None, "SERVICE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", pattern=r"^https?://[^/]"
     )
     """URL of what stands for Amazon S3 in asynchronous invocations. Default: Amazon S3 itself."""
-    multi_model: bool = _setting(False, contract.MULTI_MODEL)
+    multi_model: bool = setting(False, contract.MULTI_MODEL)
     """Whether models are loaded and unloaded while the server runs (C68)."""
-    max_models: int | None = _setting(None, "SERVICE_MAX_MODELS", ge=1)
+    max_models: int | None = setting(None, "SERVICE_MAX_MODELS", ge=1)
     """Most models that a multi-model server loads; one more gets 507. Default: what memory allows."""
-    memory_reserve_mb: int = _setting(64, "SERVICE_MEMORY_RESERVE_MB", ge=0)
+    memory_reserve_mb: int = setting(64, "SERVICE_MEMORY_RESERVE_MB", ge=0)
     """Memory that a multi-model server leaves free, in MiB; a load that finds less gets 507."""
-    registry: Path | None = _setting(None, "SERVICE_REGISTRY")
+    registry: Path | None = setting(None, "SERVICE_REGISTRY")
     """Folder in which the workers of a multi-model server agree. Default: a temporary one."""
-    batch: bool = _setting(False, "SAGEMAKER_BATCH")
+    batch: bool = setting(False, "SAGEMAKER_BATCH")
     """Whether this is a batch transform job (C47)."""
-    batch_strategy: str = _setting("MULTI_RECORD", "SAGEMAKER_BATCH_STRATEGY")
+    batch_strategy: str = setting("MULTI_RECORD", "SAGEMAKER_BATCH_STRATEGY")
     """What /execution-parameters proposes (C48, C49)."""
-    max_concurrent_transforms: int | None = _setting(
+    max_concurrent_transforms: int | None = setting(
         None, "SAGEMAKER_MAX_CONCURRENT_TRANSFORMS", ge=0, le=1000
     )
     """What /execution-parameters proposes. Default: the number of workers."""
@@ -260,81 +237,14 @@ def read_settings(**overrides: Any) -> Settings:
     Raises:
         ConfigurationError: A value is not accepted; names the variable, the value and what is.
     """
-    values = {}
-    for field, names in variables().items():
-        if overrides.get(field) is not None:
-            values[field] = _read(field, overrides[field], source=f"--{field.replace('_', '-')} ")
-            continue
-        name = next((name for name in names if os.environ.get(name)), None)
-        if name is not None:
-            values[field] = _read(field, os.environ[name], source=f"{name}=")
-    return Settings(**values)
+    return read_environment(Settings, overrides)
 
 
 def variables() -> Mapping[str, tuple[str, ...]]:
     """Return each field's environment variables, the first of which wins."""
-    return {name: rule.variables for name, rule in _RULES.items()}
+    return {name: rule.variables for name, rule in rules(Settings).items()}
 
 
 def defaults() -> Mapping[str, Any]:
     """Return each field's default."""
     return {field.name: field.default for field in dataclasses.fields(Settings)}
-
-
-def _read(field: str, value: object, *, source: str) -> Any:
-    rule, kind = _RULES[field], _KINDS[field]
-    try:
-        return _READERS.get(kind, kind)(_checked(str(value).strip(), rule, kind))
-    except (ValueError, KeyError):
-        raise ConfigurationError(
-            f"{source}{str(value)[:80]!r} is not accepted: it should be {_describe(rule, kind)}"
-        ) from None
-
-
-def _checked(text: str, rule: _Rule, kind: type) -> str:
-    """Return the text; raise ValueError where it breaks the rule."""
-    if kind is int:
-        number = int(text)
-        if number < (rule.ge or 0) or (rule.le is not None and number > rule.le):
-            raise ValueError(text)
-    elif issubclass(kind, Enum):
-        return text.lower()
-    elif (rule.pattern and not re.search(rule.pattern, text)) or len(text) > (rule.max_length or len(text)):
-        raise ValueError(text)
-    return text
-
-
-def _describe(rule: _Rule, kind: type) -> str:
-    """Say in words what a setting takes."""
-    if kind is bool:
-        return "a boolean, true or false"
-    if kind is int:
-        range_ = f"from {rule.ge} to {rule.le}" if rule.le is not None else f"of at least {rule.ge}"
-        return f"an integer {range_}"
-    if issubclass(kind, Enum):
-        *words, last = (repr(str(member.value)) for member in kind)
-        return f"{', '.join(words)} or {last}"
-    longest = f", and at most {rule.max_length} characters" if rule.max_length else ""
-    return f"of the pattern {rule.pattern}{longest}"
-
-
-def _boolean(text: str) -> bool:
-    return _BOOLEANS[text.lower()]
-
-
-def _kind(hint: Any) -> type:
-    """Return what an annotation is without None."""
-    kind: type = next((part for part in get_args(hint) if part is not NoneType), hint)
-    return kind
-
-
-_BOOLEANS: Final = {
-    **dict.fromkeys(("true", "1", "yes", "on", "y", "t"), True),
-    **dict.fromkeys(("false", "0", "no", "off", "n", "f"), False),
-}
-_READERS: Final[Mapping[type, Callable[[str], Any]]] = {bool: _boolean}
-"""Of kinds that do not read themselves."""
-_RULES: Final[Mapping[str, _Rule]] = {
-    field.name: field.metadata["rule"] for field in dataclasses.fields(Settings)
-}
-_KINDS: Final = {name: _kind(hint) for name, hint in get_type_hints(Settings).items()}

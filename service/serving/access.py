@@ -16,7 +16,7 @@ from typing import Final
 
 from service import contract
 from service.errors import ConfigurationError
-from service.serving.fastlane import Endpoint, Receive, Scope, Send, send_answer
+from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer
 from service.serving.invocation import Header, error_body
 from service.serving.signals.routes import METRICS_PATH
 from service.settings import Settings, TokenScope

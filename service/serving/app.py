@@ -13,7 +13,8 @@ from typing import Final
 from service import contract
 from service.artifact import Artifact
 from service.serving.access import Access
-from service.serving.fastlane import Endpoint, FastLane, Receive, Scope, Send, send_answer
+from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer
+from service.serving.fastlane import FastLane
 from service.serving.invocation import NO_ROUTE, error_body
 from service.serving.loading import check_default_accept, served_model
 from service.serving.media import Media

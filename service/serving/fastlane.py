@@ -6,7 +6,6 @@ A FastAPI route costs a multiple of what assigning a record does (findings: 75 t
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final
 
@@ -23,9 +22,10 @@ from service.errors import (
 from service.lazy import np, simdjson
 from service.model import SegmentModel
 from service.serving.admission import Admission
+from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer, send_reply
+from service.serving.execution_parameters import execution_parameters
 from service.serving.headers import InvocationHeaders, KnownHead, KnownHeads, read_headers
 from service.serving.invocation import (
-    Header,
     Invocation,
     ServedModel,
     answer,
@@ -41,11 +41,6 @@ from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
 from service.settings import Settings
 
-Scope = Any
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 INLINE_BYTES, KERNEL_INLINE_BYTES = 64 * 1024, 256 * 1024
 """Larger payloads are answered in a thread, so that /ping never waits (C14); without and with the kernel."""
 
@@ -54,8 +49,6 @@ CAREFUL_BYTES: Final = 4 * 1024
 
 MAX_PLAN_BYTES: Final = 4 * contract.MAX_CUSTOM_ATTRIBUTES
 """SageMaker itself passes on at most 1024 characters of each (C23, C29)."""
-
-_REQUEST_ID: Final = b"x-request-id"
 
 
 class FastLane:
@@ -297,36 +290,3 @@ class FastLane:
 def inline_bytes(model: ServedModel) -> int:
     """Return how large payloads may be that are answered in the event loop."""
     return KERNEL_INLINE_BYTES if model.kernel else INLINE_BYTES
-
-
-def execution_parameters(settings: Settings) -> dict[str, int | str]:
-    """Return what /execution-parameters proposes; concurrency times payload stays within 100 MB (C50)."""
-    transforms = max(1, settings.max_concurrent_transforms or settings.workers)
-    transforms = min(transforms, contract.BATCH_PAYLOAD_BUDGET_MB)
-    payload_mb = min(
-        settings.max_payload_mb or contract.BATCH_PAYLOAD_BUDGET_MB,
-        contract.BATCH_DEFAULT_PAYLOAD_MB if not settings.batch else contract.BATCH_PAYLOAD_BUDGET_MB,
-        contract.BATCH_PAYLOAD_BUDGET_MB // transforms,
-    )
-    return {
-        "MaxConcurrentTransforms": transforms,
-        "BatchStrategy": settings.batch_strategy,
-        "MaxPayloadInMB": payload_mb,
-    }
-
-
-async def send_reply(send: Send, reply: Invocation) -> None:
-    """Send the answer to an invocation."""
-    await send_answer(send, reply.status, (*reply.headers, (_REQUEST_ID, reply.request_id)), reply.body)
-
-
-async def send_answer(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
-    """Send a whole answer."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, (b"content-length", b"%d" % len(body))],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})

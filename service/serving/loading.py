@@ -2,9 +2,11 @@
 
 import logging
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from service.artifact import TRAINING, Artifact
-from service.errors import ConfigurationError, ModelNotFoundError
+from service import contract
+from service.artifact import MANIFEST, MODEL, TRAINING, Artifact
+from service.errors import ConfigurationError, CorruptArtifactError, ModelNotFoundError
 from service.serving.invocation import ServedModel
 from service.serving.kernel import make_kernel
 from service.serving.media import Media, can_produce, produced_types
@@ -77,3 +79,19 @@ def find_model(settings: Settings) -> Path:
         if settings.model is not None:
             raise
         raise ModelNotFoundError(f"{settings.model_dir} holds no model, and {exc}") from None
+
+
+def read_model_at(url: str, settings: Settings) -> tuple[ServedModel, str]:
+    """Return a verified model and its digest, given its folder or archive as a path or file:// URI.
+
+    Raises:
+        ArtifactError: It cannot be used.
+    """
+    path = Path(unquote(urlsplit(url).path) if url.startswith("file://") else url)
+    try:
+        if not (path / MANIFEST).exists() and (path / contract.MODEL_DIR).is_dir():
+            path /= contract.MODEL_DIR
+    except OSError as exc:
+        raise CorruptArtifactError(f"{str(path)[:80]} cannot be read: {exc.strerror or exc}") from exc
+    artifact = read_trusted(path, settings)
+    return served_model(artifact, settings), artifact.manifest.files[MODEL].sha256

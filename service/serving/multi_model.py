@@ -11,15 +11,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, quote
 
 import orjson
 
 from service import contract
-from service.artifact import MANIFEST, MODEL
 from service.errors import (
     ArtifactError,
-    CorruptArtifactError,
     InsufficientMemoryError,
     InvalidModelError,
     InvalidPayloadError,
@@ -29,16 +27,16 @@ from service.errors import (
     ModelNotLoadedError,
     ModelNotReadyError,
 )
-from service.serving.fastlane import FastLane, Receive, Scope, Send, send_answer, send_reply
+from service.serving.asgi import Receive, Scope, Send, send_answer, send_reply
+from service.serving.fastlane import FastLane
 from service.serving.headers import read_headers
 from service.serving.invocation import Invocation, ServedModel, refuse
-from service.serving.loading import served_model
+from service.serving.loading import read_model_at
 from service.serving.memory import available_bytes
 from service.serving.peers import Peers
 from service.serving.registry import Entry, Registry, SharedRegistry
 from service.serving.signals.routes import COUNTED
 from service.settings import Settings
-from service.trust import read_trusted
 
 PAGE_SIZE: Final = 100
 MAX_NAME: Final = 1024
@@ -239,7 +237,7 @@ class MultiModel:
         # so in memory after the model is unloaded.
         found: list[tuple[ServedModel, str]] = []
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, lambda: found.append(_read_model(url, self._settings)))
+        await loop.run_in_executor(self._threads, lambda: found.append(read_model_at(url, self._settings)))
         return found.pop()
 
     def _forget(self, name: str) -> None:
@@ -270,18 +268,6 @@ def _is_below(path: Path, folder: Path) -> bool:
         return path.resolve().is_relative_to(folder.resolve()) and path.exists()
     except (OSError, ValueError):  # a name that is too long, or a loop of links
         return False
-
-
-def _read_model(url: str, settings: Settings) -> tuple[ServedModel, str]:
-    """Return a verified model and its digest."""
-    path = Path(unquote(urlsplit(url).path) if url.startswith("file://") else url)
-    try:
-        if not (path / MANIFEST).exists() and (path / contract.MODEL_DIR).is_dir():
-            path /= contract.MODEL_DIR
-    except OSError as exc:
-        raise CorruptArtifactError(f"{str(path)[:80]} cannot be read: {exc.strerror or exc}") from exc
-    artifact = read_trusted(path, settings)
-    return served_model(artifact, settings), artifact.manifest.files[MODEL].sha256
 
 
 def _read_request(body: bytes) -> tuple[str, str]:

@@ -8,9 +8,10 @@ import uuid
 from typing import Final
 
 from service.errors import InvocationError, ModelNotLoadedError
+from service.serving.asgi import Receive, Scope, Send, send_answer
 from service.serving.async_invocations import AsyncInvocations
 from service.serving.event_stream import CONTENT_TYPE, payload_parts
-from service.serving.fastlane import FastLane, Receive, Scope, Send, send_answer
+from service.serving.fastlane import FastLane
 from service.serving.invocation import Header, Invocation, ServedModel
 from service.serving.multi_model import MultiModel
 from service.serving.runtime_errors import model_error, validation_error

@@ -13,7 +13,7 @@ import pytest
 
 from service.artifact import Artifact
 from service.contract import BATCH_PAYLOAD_BUDGET_MB
-from service.serving.fastlane import execution_parameters
+from service.serving.execution_parameters import execution_parameters
 from service.settings import read_settings
 from tests.conftest import DEADLINE_S, RunningServer, start_server, wait_until
 from tests.serving.conftest import CSV, DEFAULT_BODY, JSON_LINES, check_refusal, post

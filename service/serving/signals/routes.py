@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 
+from service.serving.asgi import Endpoint, Receive, Scope, Send
 from service.serving.invocation import error_body
 from service.serving.signals.board import TICK_S
 from service.serving.signals.exposition import CONTENT_TYPE
@@ -15,11 +16,6 @@ from service.serving.signals.live import describe_live
 from service.serving.signals.meter import Meter
 from service.serving.signals.metrics import render_metrics
 from service.serving.signals.source import Source
-
-Scope = Any
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 COUNTED: Final = "segserve.counted"
 """Set in the scope of a request that is counted as an invocation, whatever its route."""

@@ -14,9 +14,10 @@ from typing import Any, Final, Self
 import service
 from service.contract import EXECUTION_PARAMETERS_PATH, PING_PATH
 from service.errors import ConfigurationError
+from service.serving.asgi import Endpoint, Receive, Scope, Send
 from service.serving.invocation import VERSION_HEADER
 from service.serving.signals.layout import OTHER, route_of
-from service.serving.signals.routes import LIVE_PATH, METRICS_PATH, Endpoint, Receive, Scope, Send
+from service.serving.signals.routes import LIVE_PATH, METRICS_PATH
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _EXPORTER: Final = "OTEL_TRACES_EXPORTER"

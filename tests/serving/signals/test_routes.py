@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from service.serving.asgi import Endpoint
 from service.serving.signals.board import Board
 from service.serving.signals.layout import OTHER, REQUESTS, request_cell
 from service.serving.signals.meter import Meter
-from service.serving.signals.routes import Endpoint, count_requests
+from service.serving.signals.routes import count_requests
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 PART = {"type": "http.response.body", "body": b"a", "more_body": True}

@@ -1,0 +1,33 @@
+"""Name what passes between a server and a plain ASGI endpoint, and send whole answers.
+
+Source: ASGI specification, "HTTP & WebSocket ASGI Message Format".
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from service.serving.invocation import Header, Invocation
+
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_REQUEST_ID: Final = b"x-request-id"
+
+
+async def send_reply(send: Send, reply: Invocation) -> None:
+    """Send the answer to an invocation."""
+    await send_answer(send, reply.status, (*reply.headers, (_REQUEST_ID, reply.request_id)), reply.body)
+
+
+async def send_answer(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
+    """Send a whole answer."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [*headers, (b"content-length", b"%d" % len(body))],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
