@@ -8,7 +8,6 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import Any, Final, Self
 
 import service
@@ -139,6 +138,8 @@ def _described(scope: Scope) -> dict[str, Any]:
 
 def _exporters() -> list[Any]:
     """Make the exporters that the environment names; each reads its own variables."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  # it costs a start more than the settings do
+
     protocol = next((os.environ[name] for name in _PROTOCOLS if os.environ.get(name)), "http/protobuf")
     otlp = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
     names = [name.strip() for name in (os.environ.get(_EXPORTER) or "otlp").split(",")]
