@@ -99,7 +99,7 @@ def test_every_library_still_loads_after_strip(image: str) -> None:
 @pytest.mark.parametrize(
     "modules",
     [
-        ("service.serving.server", "service.commands.serve", "uvicorn.loops.uvloop", "uvicorn.lifespan.off"),
+        ("service.serving.server", "service.commands.serve", "uvicorn.loops.uvloop", "uvicorn.lifespan.on"),
         ("service.training.job", "service.training.score", "service.commands.train"),
     ],
     ids=["serve", "train"],

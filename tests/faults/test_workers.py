@@ -89,6 +89,7 @@ class Caller(threading.Thread):
             self.answered += 1
             if response.status != 200 or not re.fullmatch(rb"\[\d, \d\]", answer):
                 self.wrong.append(f"{response.status} {answer[:80]!r}")
+        self.connection.close()
 
 
 def test_of_a_worker_that_is_killed_under_load_only_its_own_requests_fail(
