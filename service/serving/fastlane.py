@@ -21,7 +21,6 @@ from service.errors import (
     PayloadTooLargeError,
 )
 from service.lazy import np, simdjson
-from service.model import SegmentModel
 from service.serving.admission import Admission
 from service.serving.headers import InvocationHeaders, KnownHead, KnownHeads, read_headers
 from service.serving.invocation import (
@@ -30,6 +29,7 @@ from service.serving.invocation import (
     ServedModel,
     answer,
     answer_few,
+    answer_lightly,
     answer_quickly,
     error_body,
     refuse,
@@ -39,6 +39,7 @@ from service.serving.media import Media, Plan, default_answer, make_plan
 from service.serving.signals.entry import Digest
 from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
+from service.serving.tally import Tally
 from service.settings import Settings
 
 Scope = Any
@@ -94,14 +95,23 @@ class FastLane:
             await self.refuse_method(send, allowed="GET, POST, HEAD")
             return
         # A multi-model server starts without a model, and each was tested when it was loaded.
-        is_healthy = self._is_healthy(self._served.model) if self._served else self._settings.multi_model
+        is_healthy = self._is_healthy(self._served) if self._served else self._settings.multi_model
         await send_answer(send, 200 if is_healthy else 503, (self._version_header,), b"")
 
-    def _is_healthy(self, model: SegmentModel) -> bool:
-        return model.is_healthy() and (not self._is_warm or model.is_healthy_in_bulk())
+    def _is_healthy(self, served: ServedModel) -> bool:
+        if served.kernel and not served.kernel.agrees():
+            return False
+        return served.model.is_healthy() and (not self._is_warm or served.model.is_healthy_in_bulk())
 
     def warm(self) -> None:
-        """Import what larger payloads need, so that the first of them does not wait for it; in a thread."""
+        """Import what larger payloads need, so that the first of them does not wait for it; in a thread.
+
+        With a kernel plain ones need nothing more, and most servers never see others.
+        """
+        if self._served is None or self._served.kernel is None:
+            self._load()
+
+    def _load(self) -> None:
         simdjson.Parser()
         np.zeros(0)
         self._is_warm = True
@@ -178,8 +188,10 @@ class FastLane:
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
         except InvocationError as exc:
             return self.refuse(exc, headers, model, bytes_in=len(body), started_s=started_s)
-        if len(body) <= CAREFUL_BYTES:
-            reply: Invocation | None = answer(body, plan, model)
+        if model.kernel and not self._is_warm:  # to import numpy here would hold up the event loop
+            reply: Invocation | None = answer_lightly(body, plan, model)
+        elif len(body) <= CAREFUL_BYTES:
+            reply = answer(body, plan, model)
         else:
             reply = answer_quickly(body, plan, model)
         if reply is not None:
@@ -239,6 +251,8 @@ class FastLane:
 
     def _answer_and_condense(self, body: bytes, plan: Plan, model: ServedModel) -> tuple[Invocation, Digest]:
         reply = answer(body, plan, model)
+        if not self._is_warm and not isinstance(reply.places, Tally):
+            self._load()
         return reply, self._meter.condense(reply)
 
     def refuse(
