@@ -109,6 +109,10 @@ class Admission:
         running.add_done_callback(lambda _: self._leave(ticket, size))
         return running
 
+    def run_in_background(self, task: Callable[[], None]) -> None:
+        """Run a task that nobody waits for in a thread; it must not fail."""
+        self._threads.submit(task)
+
     def _run(self, task: Callable[[], T], *, size: int, kind: Hashable) -> T:
         started_s = time.perf_counter()
         result = task()

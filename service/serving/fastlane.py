@@ -40,6 +40,7 @@ from service.serving.signals.entry import Digest
 from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
 from service.serving.tally import Tally
+from service.serving.trimming import Trimmer
 from service.settings import Settings
 
 Scope = Any
@@ -78,6 +79,9 @@ class FastLane:
         self._note = journal.note
         self._is_warm = False
         self._admission = Admission(max_bytes=settings.max_waiting_bytes)
+        self._trimmer = Trimmer(
+            is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run_in_background
+        )
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
             contract.INVOCATIONS_PATH: self.invocations,
@@ -276,16 +280,19 @@ class FastLane:
     async def _whole_body(self, message: Any, receive: Receive) -> bytes | None:
         chunks = [message.get("body", b"")]
         with self._admission.arriving() as arrival:
-            arrival.grow(len(chunks[0]))
-            while message.get("more_body", False):
-                message = await receive()
-                if message["type"] != "http.request":
-                    return None
-                chunk = message.get("body", b"")
-                self.check_size(arrival.size + len(chunk))
-                arrival.grow(len(chunk))
-                chunks.append(chunk)
-            return b"".join(chunks)
+            try:
+                arrival.grow(len(chunks[0]))
+                while message.get("more_body", False):
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return None
+                    chunk = message.get("body", b"")
+                    self.check_size(arrival.size + len(chunk))
+                    arrival.grow(len(chunk))
+                    chunks.append(chunk)
+                return b"".join(chunks)
+            finally:
+                self._trimmer.note(arrival.size)
 
     def check_size(self, size: int) -> None:
         """Raise PayloadTooLargeError over the cap."""
