@@ -54,6 +54,9 @@ INLINE_BYTES, KERNEL_INLINE_BYTES = 64 * 1024, 256 * 1024
 CAREFUL_BYTES: Final = 4 * 1024
 """The same for payloads that take microseconds a record: objects, errors, full detail."""
 
+JOINING_BYTES: Final = 2 * 2**20
+"""Parts of a larger payload are joined in a thread; with that many, Python lets go of its lock meanwhile."""
+
 MAX_PLAN_BYTES: Final = 4 * contract.MAX_CUSTOM_ATTRIBUTES
 """SageMaker itself passes on at most 1024 characters of each (C23, C29)."""
 
@@ -78,10 +81,10 @@ class FastLane:
         self._meter = meter
         self._note = journal.note
         self._is_warm = False
-        self._admission = Admission(max_bytes=settings.max_waiting_bytes)
-        self._trimmer = Trimmer(
-            is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run_in_background
+        self._admission = Admission(
+            max_bytes=settings.max_waiting_bytes, is_yielding=bool(served and served.kernel)
         )
+        self._trimmer = Trimmer(is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run)
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
             contract.INVOCATIONS_PATH: self.invocations,
@@ -290,7 +293,10 @@ class FastLane:
                     self.check_size(arrival.size + len(chunk))
                     arrival.grow(len(chunk))
                     chunks.append(chunk)
-                return b"".join(chunks)
+                if arrival.size < JOINING_BYTES:
+                    return b"".join(chunks)
+                # Memory for a large one takes the system tens of milliseconds.
+                return await asyncio.wrap_future(self._admission.run(partial(b"".join, chunks)))
             finally:
                 self._trimmer.note(arrival.size)
 

@@ -1,7 +1,7 @@
 """Give memory back to the system once large payloads are gone.
 
-glibc keeps what was freed, since the next payload will need it: 40 payloads that came slowly left 660 MiB behind
-in a process that did nothing any more. An endpoint that sees a few large ones a day would hold their memory for
+glibc keeps what was freed, since the next payload will need it: 40 payloads that came slowly left 660 MiB
+behind. An endpoint that sees a few large ones a day would hold their memory for
 ever.
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.serving.records import npy_dtype
-from tests.conftest import start_server
+from tests.conftest import DEADLINE_S, start_server
 from tests.serving.conftest import CSV, JSON, JSON_LINES, NPY, npy
 
 N = 60_000
@@ -34,7 +34,7 @@ def test_a_server_with_the_kernel_answers_plain_payloads_without_numpy(
 ) -> None:
     del extension
     server = start_server(tmp_path, "--store", str(store_path), SERVICE_KERNEL="on")
-    with httpx.Client(base_url=server.url) as client:
+    with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as client:
         for payloads in (FEW, PLAIN):
             for content_type, body in payloads.items():
                 for accept in (JSON, CSV, NPY):
