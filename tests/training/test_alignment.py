@@ -243,10 +243,9 @@ def draw_groups(seed: int) -> tuple[Vectors, Cells]:
     """Draw customers of four kinds, many of whom share a cell."""
     random = np.random.default_rng(seed)
     kind = random.choice(4, 20_000, p=[0.4, 0.3, 0.2, 0.1])
-    ages = np.array([25.0, 40.0, 55.0, 70.0])[kind] + random.geometric(0.5, len(kind))
-    incomes = np.array([30_000.0, 90_000.0, 40_000.0, 120_000.0])[kind] + 500 * random.geometric(
-        0.4, len(kind)
-    )
+    ages = np.array([25, 40, 55, 70])[kind] + random.geometric(0.5, len(kind)).astype(np.float64)
+    extra = 500 * random.geometric(0.4, len(kind)).astype(np.float64)
+    incomes = np.array([30_000, 90_000, 40_000, 120_000])[kind] + extra
     purchases = np.full(len(kind), 10.0)
     cells = Cells.of_records(ages, incomes, purchases, np.ones(len(kind), dtype=np.int64))
     return np.column_stack([ages, spending_powers(incomes, purchases)]), cells

@@ -223,7 +223,16 @@ def test_rows_with_empty_cells_do_not_leave_the_fast_path(
     assert b",41,Female,30000,\r" not in drawn_only
 
 
-def test_a_row_too_short_is_not_taken_for_one_with_an_empty_last_cell(tmp_path: Path) -> None:
+def test_a_row_too_short_is_told_from_one_with_an_empty_last_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def parse(block: plain.Lines, reader: CustomerReader) -> tuple[plain.Block, list[bytes]] | None:
+        found.append(plain.parse_block(block, reader))
+        return found[-1]
+
+    monkeypatch.setattr("service.training.fast.parse_block", parse)
     rows = lines(3000)
     rows[1000] = "7,41,Female,30000"
     rows[1001] = "8,41,Female,30000,"
@@ -233,7 +242,10 @@ def test_a_row_too_short_is_not_taken_for_one_with_an_empty_last_cell(tmp_path: 
     _, usual_rejects = read(path, tmp_path, use_polars=False)
 
     assert fast_rejects == usual_rejects
-    assert b"8,41,Female,30000" in fast_rejects
+    (parsed,) = found
+    assert parsed is not None
+    assert b"7,41,Female,30000\n" in parsed[1]
+    assert b"8,41,Female,30000,\n" not in parsed[1]
 
 
 def test_few_different_customers_are_all_drawn(tmp_path: Path) -> None:
