@@ -233,7 +233,7 @@ def test_a_row_too_short_is_told_from_one_with_an_empty_last_cell(
         return found[-1]
 
     monkeypatch.setattr("service.training.fast.parse_block", parse)
-    rows = lines(3000)
+    rows = [row for row in lines(3000) if row.count(",") == 4]
     rows[1000] = "7,41,Female,30000"
     rows[1001] = "8,41,Female,30000,"
     path = write(tmp_path / "customers.csv", rows)
