@@ -76,7 +76,7 @@ def read_npy(body: bytes) -> Vectors | None:
     """Return what np.load reads of an npy payload, None where it does not.
 
     Three things it takes are refused on purpose: booleans, which are no numbers here, bytes behind the array,
-    and headers that are no Python 3, which numpy hands to a tokenizer that some keep busy for minutes.
+    and headers that only Python 2 wrote.
     """
     stream = io.BytesIO(body)
     try:
