@@ -31,8 +31,8 @@ little of the next one."""
 _SHARE: Final = 0.75
 """Of the time limit that waiting and answering may take by the estimate, which is one."""
 
-_NICENESS: Final = 10
-"""Beside a thread of the usual kind such a one gets a tenth of a processor."""
+_NICENESS: Final = 5
+"""Beside a thread of the usual kind such a one gets a quarter of a processor."""
 
 T = TypeVar("T")
 
