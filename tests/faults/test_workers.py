@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.conftest import DEADLINE_S, RunningServer, is_running, wait_until
-from tests.faults.conftest import Starter
+from tests.conftest import DEADLINE_S, RunningServer, Starter, is_running, wait_until
 
 BODY = b"[[25, 1250.0], [70, 99999.5]]"
 HEADERS = {"Content-Type": "application/json"}
