@@ -1,6 +1,10 @@
 """Build the image once more without the cache, and tell whether its layers are those of the first.
 
 `python docker/again.py IMAGE [OPTION...]`; the options go to `docker build`.
+
+An engine archives a layer by walking through its folder or by comparing it with the one below, and takes
+the second way now and then, when it already knows the layer below. The two go through the same files in
+different orders, which no Dockerfile can help: such layers count as the same, and it is said.
 """
 
 import hashlib
@@ -18,20 +22,23 @@ _NOTHING: Final[Mapping[str, object]] = {}
 
 
 def main(image: str, *options: str) -> int:
-    """Build, compare and remove the second image; return 1 if a layer differs."""
+    """Build, compare and remove the second image; return 1 if a file differs."""
     again = f"{image}-again"
     _docker("build", "--quiet", "--no-cache", *options, "--tag", again, ".")
     try:
         layers = _layers(image)
         if layers == _layers(again):
-            short = ", ".join(layer.removeprefix("sha256:")[:12] for layer in layers)
-            print(f"built twice, the same {len(layers)} layers: {short}")
+            print(f"built twice, the same {len(layers)} layers: {', '.join(map(_short, layers))}")
             return 0
-        print(f"{image} and a second build of it differ:")
         with tempfile.TemporaryDirectory() as folder:
-            first, second = Path(folder) / "first", Path(folder) / "second"
-            for line in differences(_save(image, first), _save(again, second)):
-                print(f"  {line}")
+            first, second = _save(image, Path(folder) / "first"), _save(again, Path(folder) / "second")
+            found = list(differences(first, second))
+        if not found:
+            print("built twice, the same files; the engine archived some in another order:")
+            for one, other in zip(layers, _layers(again), strict=True):
+                print(f"  {_short(one)}" + (f" and {_short(other)}" if one != other else ""))
+            return 0
+        print(f"{image} and a second build of it differ:", *found, sep="\n  ")
         return 1
     finally:
         _docker("image", "rm", "--force", again)
@@ -51,8 +58,6 @@ def differences(first: list[Path], second: list[Path]) -> Iterator[str]:
         paths = [path for path in sorted({*ours, *theirs}) if ours.get(path) != theirs.get(path)]
         if paths:
             yield f"layer {number}: {len(paths)} files differ"
-        elif list(ours) != list(theirs):
-            yield f"layer {number}: the same files in another order"
         for path in paths[:_MOST_SHOWN]:
             yield f"  {path}: {_difference(ours.get(path, _NOTHING), theirs.get(path, _NOTHING))}"
 
@@ -83,6 +88,10 @@ def _facts(archive: Path) -> dict[str, Mapping[str, object]]:
 def _layers(image: str) -> list[str]:
     found: list[str] = json.loads(_docker("image", "inspect", "-f", "{{json .RootFS.Layers}}", image))
     return found
+
+
+def _short(layer: str) -> str:
+    return layer.removeprefix("sha256:")[:12]
 
 
 def _save(image: str, folder: Path) -> list[Path]:
