@@ -42,13 +42,15 @@ class RunningServer:
         return self.process.wait(DEADLINE_S)
 
 
-def wait_until(condition: Callable[[], bool], *, what: str, deadline_s: float = DEADLINE_S) -> None:
+def wait_until(
+    condition: Callable[[], object], *, what: str, deadline_s: float = DEADLINE_S, interval_s: float = 0.02
+) -> None:
     """Poll until a condition holds; fail the test when it does not in time."""
     end = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > end:
             pytest.fail(f"waited {deadline_s} s in vain for {what}")
-        time.sleep(0.02)
+        time.sleep(interval_s)
 
 
 def is_running(pid: int) -> bool:
