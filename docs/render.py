@@ -47,6 +47,11 @@ COMMANDS = (
     ("update",),
     ("rollback",),
     ("autoscale",),
+    ("simulate",),
+    ("sql",),
+    ("sql", "table"),
+    ("sql", "cells"),
+    ("sql", "score"),
     ("delete",),
     ("costs",),
 )
