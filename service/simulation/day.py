@@ -186,8 +186,8 @@ def simulate(
         hosting.delay_s,
         desired=min(max(start, policy.minimum), policy.maximum),
     )
-    kind = EventFleet if method is Method.EVENTS else FluidFleet
-    fleet: Fleet = kind(
+    kind: type[EventFleet | FluidFleet] = EventFleet if method is Method.EVENTS else FluidFleet
+    fleet = kind(
         scaler.desired,
         servers=hosting.workers,
         times=hosting.times,

@@ -12,17 +12,18 @@ from service.simulation.service_times import ServiceTimes
 
 Floats = npt.NDArray[np.float64]
 
-LANES_A_MINUTE: Final = 6
-_SETTLING: Final = 150
-_COUNTED: Final = 250
+LANES_A_MINUTE: Final = 12
+_SETTLING: Final = 100
+_COUNTED: Final = 150
 """Requests of a lane that are let pass, and that are counted."""
 
 
 class Fleet(Protocol):
     """Serve what comes in a second; SageMaker sends each request to an instance at random by default."""
 
-    instances: int
-    """That take traffic."""
+    @property
+    def instances(self) -> int:
+        """Return how many take traffic."""
 
     def resize(self, instances: int) -> None:
         """Add instances, which are idle, or take some away."""
@@ -144,17 +145,22 @@ class FluidFleet:
         load = np.minimum(rates / self._capacity, 1 - 1e-9)
         settled = self._settled(load)
         backlog_s = np.where(waits > 0, waits, settled)
-        took = self._times.draw(random, shape)
+        took, gaps = self._times.draw(random, shape), random.standard_exponential(shape) / rates
         found = simulate_waits(
-            random.standard_exponential(shape) / rates,
+            gaps,
             took,
             servers=self._servers,
             backlog_s=backlog_s,
             patience_s=self._patience_s,
         )
-        latencies = (found + took)[_SETTLING:] * 1e3
+        latencies = (found + took) * 1e3
+        counted = latencies[_SETTLING:]
+        # A settled queue is let settle; a backlog is what it is in its second only.
+        for lane in np.flatnonzero(waits > 0).tolist():
+            within = latencies[gaps[:, lane].cumsum() <= 1, lane]
+            counted[:, lane] = np.resize(within, _COUNTED) if len(within) else np.nan
         places = range(int(minutes[-1]) + 1)
-        kept = [latencies[:, minutes == minute].ravel() for minute in places]
+        kept = [counted[:, minutes == minute].ravel() for minute in places]
         return [values[~np.isnan(values)] for values in kept]
 
     def _settled(self, load: Floats) -> Floats:

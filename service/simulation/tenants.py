@@ -77,4 +77,5 @@ class LruCache:
 def draw_tenants(shares: Floats, requests: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
     """Return who sends each request, shape (requests,)."""
     places = np.searchsorted(np.cumsum(shares), random.random(requests) * shares.sum(), side="right")
-    return np.minimum(places, len(shares) - 1)
+    tenants: npt.NDArray[np.int64] = np.minimum(places, len(shares) - 1)
+    return tenants

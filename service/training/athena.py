@@ -94,7 +94,7 @@ def cells(source: Source, *, income: float | None = None) -> str:
         income: Stands in for a missing Income; None leaves such customers out.
     """
     return (
-        f"{_usable(source, income=income, keep=())},\n"
+        f"{_usable(source, income=income, keep=())},\n"  # noqa: S608  # names are checked
         "bounded AS (\n"
         f"  SELECT least(age, {_double(LARGEST)}) AS a, least(income, {_double(LARGEST)}) AS i,\n"
         f"    least(purchases, {_double(LARGEST)}) AS p\n"
@@ -141,7 +141,7 @@ def score(source: Source, model: SegmentModel, *, keep: Sequence[str]) -> str:
     passed = "".join(f"{name}, " for name in ours)
     (age_mean, power_mean), (age_scale, power_scale) = model.mean, model.scale
     distances = ",\n".join(
-        f"    (x - {_double(cx)}) * (x - {_double(cx)}) + (y - {_double(cy)}) * (y - {_double(cy)}) AS d{place}"
+        f"    {_square('x', cx)} + {_square('y', cy)} AS d{place}"
         for place, (cx, cy) in enumerate(model.centroids)
     )
     places = [f"d{place}" for place in range(len(model.centroids))]
@@ -153,7 +153,7 @@ def score(source: Source, model: SegmentModel, *, keep: Sequence[str]) -> str:
     names = "\n".join(f"  WHEN {segment.id} THEN {_text(segment.name)}" for segment in model.segments)
     shown = "".join(f'{name} AS "{column}", ' for name, column in zip(ours, keep, strict=True))
     return (
-        f"{_usable(source, income=model.income_median, keep=keep)},\n"
+        f"{_usable(source, income=model.income_median, keep=keep)},\n"  # noqa: S608  # names are checked
         "scaled AS (\n"
         f"  SELECT {passed}(age - {_double(age_mean)}) / {_double(age_scale)} AS x,\n"
         f"    (income / greatest(purchases, 1E0) - {_double(power_mean)}) / {_double(power_scale)} AS y\n"
@@ -178,20 +178,26 @@ def _usable(source: Source, *, income: float | None, keep: Sequence[str]) -> str
     )
     numbers = ",\n".join(
         f"    CASE WHEN regexp_like({column}_text, {_text(rule.amount)})\n"
-        f"      THEN CAST(regexp_replace({column}_text, {_text(rule.dressing)}, '') AS DOUBLE) END AS {column}"
+        f"      THEN CAST(regexp_replace({column}_text, {_text(rule.dressing)}, '') AS DOUBLE)\n"
+        f"    END AS {column}"
         for column in columns
     )
     largest = _double(MAX_VALUE)
     missing = f"regexp_like(income_text, {_text(rule.missing)})"
     filled = "income" if income is None else f"CASE WHEN {missing} THEN {_double(income)} ELSE income END"
     return (
-        f"WITH texts AS (\n  SELECT {kept}\n{trimmed}\n  FROM {source.quoted_table}\n),\n"
+        f"WITH texts AS (\n  SELECT {kept}\n{trimmed}\n"  # noqa: S608  # names are checked
+        f"  FROM {source.quoted_table}\n),\n"
         f"numbers AS (\n  SELECT {passed}income_text,\n{numbers}\n  FROM texts\n),\n"
         f"filled AS (\n  SELECT {passed}age, {filled} AS income, purchases\n  FROM numbers\n),\n"
         "usable AS (\n  SELECT * FROM filled\n"
         f"  WHERE age > 0E0 AND age <= {largest} AND income >= 0E0 AND income <= {largest}\n"
         f"    AND purchases >= 0E0 AND purchases <= {largest}\n)"
     )
+
+
+def _square(name: str, centre: float) -> str:
+    return f"({name} - {_double(centre)}) * ({name} - {_double(centre)})"
 
 
 def _double(value: float) -> str:

@@ -37,7 +37,7 @@ ODD = (
         "1d",
         "12f",
         "0x10",
-        "１２",
+        "１２",  # noqa: RUF001  # such digits are what is tested
         "+12",
         "-3",
     ),
