@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -174,20 +173,20 @@ def _ask(
 def _turn_over(
     connection: http.client.HTTPConnection, folder: Path, *, loaded: int, requests: int
 ) -> Turnover:
-    """Keep a tenth of the models, and let all tenants ask; requests before the last half fill the cache."""
+    """Keep a tenth of the models, those of a cache that has settled, and let all tenants ask."""
     cached = max(loaded // 10, 1)
-    for number in range(cached, loaded):
+    cache, shares, random = LruCache(cached), zipf_shares(loaded, _EXPONENT), np.random.default_rng(20261123)
+    for tenant in draw_tenants(shares, 50 * cached, random).tolist():
+        cache.ask(tenant)
+    for number in set(range(loaded)) - cache.kept:
         status, answer = _ask(connection, "DELETE", f"/models/{number}")
         if status != _OK:
             raise RuntimeError(f"unload {number} answered {status}: {answer[:200]!r}")
-    cache = LruCache(cached)
-    for number in reversed(range(cached)):
-        cache.ask(number)
-    shares = zipf_shares(loaded, _EXPONENT)
-    tenants = draw_tenants(shares, 2 * requests, np.random.default_rng(20261123))
+    tenants = draw_tenants(shares, requests, random)
     times: dict[bool, list[float]] = {True: [], False: []}
     body = make_payload(1)
-    for place, (tenant, is_hit, gone) in enumerate(_asked(cache, tenants.tolist())):
+    for tenant in tenants.tolist():
+        is_hit, gone = cache.ask(tenant)
         started_s = time.perf_counter()
         if gone is not None:
             _ask(connection, "DELETE", f"/models/{gone}")
@@ -196,8 +195,7 @@ def _turn_over(
         status, answer = _ask(connection, "POST", f"/models/{tenant}/invoke", body)
         if status != _OK:
             raise RuntimeError(f"tenant {tenant} was answered {status}: {answer[:200]!r}")
-        if place >= requests:
-            times[is_hit].append((time.perf_counter() - started_s) * 1e3)
+        times[is_hit].append((time.perf_counter() - started_s) * 1e3)
     return Turnover(
         tenants=loaded,
         cached=cached,
@@ -208,11 +206,6 @@ def _turn_over(
         hit_ms=median(times[True]),
         miss_ms=median(times[False]),
     )
-
-
-def _asked(cache: LruCache, tenants: list[int]) -> Iterator[tuple[int, bool, int | None]]:
-    for tenant in tenants:
-        yield (tenant, *cache.ask(tenant))
 
 
 if __name__ == "__main__":

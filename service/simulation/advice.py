@@ -28,13 +28,13 @@ def _advise(day: Day) -> Iterator[str]:
     better = suggest_target(day)
     if share > 0.9:
         yield (
-            f"--target {policy.target:g} is {share:.0%} of what an instance answers: the alarm comes "
-            f"when it is too late. --target {better:g} leaves room."
+            f"--target {policy.target:.10g} is {share:.0%} of what an instance answers: the alarm comes "
+            f"when it is too late. --target {better:.10g} leaves room."
         )
     elif share < _LOW_LOAD:
         yield (
-            f"--target {policy.target:g} is {share:.1%} of what an instance answers ({capacity * 60:,.0f} a "
-            f"minute): most of what is paid for is idle. --target {better:g} needs fewer."
+            f"--target {policy.target:.10g} is {share:.1%} of what an instance answers ({capacity * 60:,.0f} "
+            f"a minute): most of what is paid for is idle. --target {better:.10g} needs fewer."
         )
     behind = [minute for minute in day.minutes if minute.load > 1]
     if any(minute.instances == policy.maximum for minute in behind):
@@ -66,7 +66,7 @@ def _late(day: Day) -> str:
     return (
         f"The spike was faster than the policy: the alarm takes {alarm_s / 60:.0f} min and an instance "
         f"{day.hosting.start_s / 60:g} more; {came}. What is there must bear it: --min {least}, at its time "
-        f"by a scheduled action, or --target {target:g} at all times."
+        f"by a scheduled action, or --target {target:.10g} at all times."
     )
 
 

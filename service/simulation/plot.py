@@ -21,7 +21,7 @@ def draw(day: Day) -> str:
     """Return a chart of requests, of instances, of latencies and of requests without an answer."""
     minutes = day.minutes
     policy = day.policy
-    title = f"min {policy.minimum}, max {policy.maximum}, target {policy.target:g} a minute and instance"
+    title = f"min {policy.minimum}, max {policy.maximum}, target {policy.target:,.10g} a minute and instance"
     charts = (
         (
             f"requests/s; {title}",

@@ -64,6 +64,11 @@ class LruCache:
         self._size = size
         self._kept: OrderedDict[int, None] = OrderedDict()
 
+    @property
+    def kept(self) -> frozenset[int]:
+        """Return whose models are loaded."""
+        return frozenset(self._kept)
+
     def ask(self, tenant: int) -> tuple[bool, int | None]:
         """Tell whether a tenant's model is loaded, and which one goes to make room for it."""
         if tenant in self._kept:

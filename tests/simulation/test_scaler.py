@@ -44,6 +44,7 @@ def test_an_update_under_way_keeps_the_next_one_waiting() -> None:
     sizes = play([2500] * 3 + [3500] * 6)
 
     assert sizes == [1, 1, 3, 3, 3, 4, 4, 4, 4]
+    assert play([2500] * 3 + [9999] * 3) == [1, 1, 3, 3, 10, 10]
 
 
 def test_a_scale_in_waits_for_its_cooldown_and_a_scale_out_does_not() -> None:
