@@ -136,7 +136,7 @@ def test_answers_that_nobody_reads_do_not_fill_the_memory(tmp_path: Path, store_
         victim = Victim(host)
         connections = [victim.connect() for _ in range(3)]
         for connection in connections:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             connection.sendall(LARGE)
             assert connection.recv(1) == b"H"
         wait_until(lambda: "Answers that were not read dropped" in host.output(), what="one to be dropped")
