@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -128,6 +129,16 @@ def _store_path(tmp_path_factory: pytest.TempPathFactory, sample_path: Path) -> 
     trained = train(dataset, Hyperparameters(k=4), on_progress=lambda *_: None)
     Store(root).add(trained.files, provenance=trained.provenance)
     return root
+
+
+@pytest.fixture(name="model_dir", scope="session")
+def _model_dir(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model as SageMaker unpacks it, readable by any user."""
+    folder = tmp_path_factory.mktemp("unpacked") / "model"
+    folder.mkdir(mode=0o755)
+    with tarfile.open(Store(store_path).resolve()) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 @pytest.fixture(name="artifact", scope="session")

@@ -296,12 +296,7 @@ class FastLane:
     def check_size(self, size: int) -> None:
         """Raise PayloadTooLargeError over the cap."""
         if self._max_bytes is not None and size > self._max_bytes:
-            raise self._too_large()
-
-    def _too_large(self) -> PayloadTooLargeError:
-        return PayloadTooLargeError(
-            f"the payload has more than {self._max_bytes} bytes; send less, or raise SERVICE_MAX_PAYLOAD_MB"
-        )
+            raise PayloadTooLargeError.over(self._max_bytes)
 
     async def refuse_method(self, send: Send, *, allowed: str) -> None:
         """Answer 405, naming the methods that the route takes."""
