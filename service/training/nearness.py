@@ -1,4 +1,4 @@
-"""Find the nearest centroid of many records and the distance of the second, in buffers that stay in the cache."""
+"""Find the nearest centroid of many records and the distance of the second, block by block."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -27,9 +27,6 @@ from service.training.notes import PLAIN_NOTES, note_codes
 from service.training.plain import evaluate, is_plain_file
 from service.training.source import RawBatch
 
-ROW_GROUP: Final = 262_144
-"""Rows that are encoded at a time: all that is buffered is some of these."""
-
 _ADDED: Final = {
     "segment": pl.Int32,
     "segment_name": pl.String,
@@ -64,7 +61,7 @@ def is_rapid(reader: CustomerReader) -> bool:
     return "INT96" not in physical and all(_is_kept(kind) for kind in file.types)
 
 
-def score_rapidly(  # noqa: PLR0913  # what a scorer needs to know
+def score_rapidly(
     reader: CustomerReader,
     target: Path,
     *,
@@ -95,7 +92,6 @@ def score_rapidly(  # noqa: PLR0913  # what a scorer needs to know
     query.sink_parquet(
         target,
         compression="snappy",
-        row_group_size=ROW_GROUP,
         # The types as they were: polars would make large_string of string.
         metadata={"ARROW:schema": _arrow_schema(schema)},
         engine="streaming",

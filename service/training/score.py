@@ -136,7 +136,7 @@ def score_file(  # noqa: PLR0913  # an option is an argument
 
 
 def _is_for_polars(reader: CustomerReader, target: Path, previous: Previous | None, *, rows: int) -> bool:
-    """Tell whether polars is there and can do it: Parquet to Parquet, without a column of segments to read."""
+    """Tell whether polars is there and can do it: Parquet to Parquet, no segments to read."""
     if target.suffix.lower() != PARQUET_ENDING or (previous is not None and previous.column is not None):
         return False
     if reader.file.format != "parquet" or estimate_records(reader.file.path) < rows:
@@ -148,7 +148,7 @@ def _is_for_polars(reader: CustomerReader, target: Path, previous: Previous | No
     return is_rapid(reader)
 
 
-def _score_rapidly(  # noqa: PLR0913  # what a scorer needs to know
+def _score_rapidly(
     reader: CustomerReader,
     target: Path,
     *,
