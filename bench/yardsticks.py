@@ -117,14 +117,14 @@ def score(source: Path, target: Path, model_path: Path) -> dict[str, Any]:
     nearest, second, place = pl.col("nearest"), pl.col("second"), pl.col("place")
 
     def of_segment(values: list[Any]) -> Any:
-        chain = pl.when(place == 0).then(pl.lit(values[0]))
+        chain: Any = pl.when(place == 0).then(pl.lit(values[0]))
         for number, value in enumerate(values[1:-1], start=1):
             chain = chain.when(place == number).then(pl.lit(value))
         return pl.when("usable").then(chain.otherwise(pl.lit(values[-1])))
 
     frame = pl.scan_parquet(source)
     own = frame.collect_schema().names()
-    chosen = pl.when(pl.col(names[0]) == nearest).then(0)
+    chosen: Any = pl.when(pl.col(names[0]) == nearest).then(0)
     for number, name in enumerate(names[1:-1], start=1):
         chosen = chosen.when(pl.col(name) == nearest).then(number)
     frame = (
