@@ -127,15 +127,9 @@ class _Scorer:
         frame = rows.struct.unnest()
         batch = self._read(frame)
         usable = batch.is_usable
-        incomes = np.where(np.isnan(batch.incomes), self._model.income_median, batch.incomes)
-        vectors = np.column_stack([batch.ages, spending_powers(incomes, batch.purchases)])
-        near = find_nearest(vectors, self._model.partition)
+        near = find_nearest(batch.features(self._model), self._model.partition)
         segments = self._ids[near.positions]
-        before = None
-        if self._previous is not None:
-            incomes = np.where(np.isnan(batch.incomes), self._previous.income_median, batch.incomes)
-            vectors = np.column_stack([batch.ages, spending_powers(incomes, batch.purchases)])
-            before = self._previous.label(vectors)
+        before = None if self._previous is None else self._previous.label(batch.features(self._previous))
         changed = None if before is None else before != segments
         self._count(batch, near.positions, changed)
         columns = {
@@ -178,8 +172,8 @@ class _Scorer:
         if len(odd):
             values = {name: column.copy() for name, column in values.items()}
             codes[odd] = 0
-            for name, empty in ((AGE, 0.0), (INCOME, 0.0), (PURCHASES, 0.0)):
-                values[name][odd] = empty
+            for column in values.values():
+                column[odd] = 0.0
             is_blank[odd] = True
             with self._lock:
                 judged = list(self._reader.judge(RawBatch(_to_arrow(frame[odd]), odd)))
@@ -235,6 +229,11 @@ class _Batch:
     notes: pl.Series
     odd: int
     """Rows that were judged by the usual rules, and counted there."""
+
+    def features(self, model: SegmentModel) -> npt.NDArray[np.float64]:
+        """Return what a model takes of all rows, its own median for a missing Income."""
+        incomes = np.where(np.isnan(self.incomes), model.income_median, self.incomes)
+        return np.column_stack([self.ages, spending_powers(incomes, self.purchases)])
 
 
 def _field(name: str) -> pl.Expr:

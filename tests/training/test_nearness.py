@@ -39,3 +39,19 @@ def test_every_figure_has_the_bits_of_the_models(artifact: Artifact, transform: 
     if transform is Transform.NONE:
         assert len(np.unique(found.positions)) == k
         assert (found.confidences == 0.5).any() == (k > 1)
+
+
+def test_centroids_in_one_place_are_equally_near(artifact: Artifact) -> None:
+    near = ((0.0, 0.0), (0.0, 0.0), (1e-5, 0.0), (3.0, 0.0))
+    model = replace(
+        artifact.model, transform=Transform.NONE, mean=(40.0, 8.0), scale=(8.0, 4.0), centroids=near
+    )
+    vectors = np.array([[40.0, 8.0], [40.00006, 8.0], [64.0, 8.0], [41.0, 9.0]] * 9)
+    expected = model.explain(vectors).confidences.round(4)
+
+    found = find_nearest(vectors, replace(model.partition, centroids=near)).confidences
+    pair = find_nearest(vectors, replace(model.partition, centroids=near[1:])).confidences
+
+    assert np.array_equal(found, expected)
+    assert found[:3].tolist() == [0.5, 0.75, 1.0]
+    assert pair[0] == 1.0

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def customers(n: int = N, *, seed: int = 5) -> dict[str, pa.Array]:
     }
 
 
-def write(path: Path, columns: dict[str, pa.Array], *, row_group_size: int = 4000) -> Path:
+def write(path: Path, columns: Mapping[str, Any], *, row_group_size: int = 4000) -> Path:
     pyarrow.parquet.write_table(pa.table(columns), path, row_group_size=row_group_size)
     return path
 
@@ -155,6 +156,19 @@ def test_text_expressions_and_blank_rows_are_read_by_the_rules(
         assert rapid_report.blank == N // 50
         assert rapid.num_rows == N - N // 50
         assert rapid_report.unusable > N // 10
+    assert GAVE_UP not in quiet.text
+
+
+def test_rows_that_are_all_plain_are_records(
+    tmp_path: Path, artifact: Artifact, quiet: pytest.LogCaptureFixture
+) -> None:
+    columns = {"Age": [30, 40], "Income": [50_000, 60_000], "Purchases": [3, 4]}
+    path = write(tmp_path / "in.parquet", columns)
+
+    rapid, rapid_report, usual, usual_report = score_twice(path, tmp_path, artifact.model)
+
+    assert rapid.equals(usual)
+    assert rapid_report == usual_report
     assert GAVE_UP not in quiet.text
 
 
