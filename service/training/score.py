@@ -18,8 +18,8 @@ from service.training.customers import CustomerBatch, CustomerReader, read_custo
 from service.training.expression import fold_name
 from service.training.intake import estimate_records
 from service.training.notes import PLAIN_NOTES, note_codes
-from service.training.switchers import model_features
 from service.training.table_file import PARQUET_ENDING, appear_whole, open_table_file
+from service.training.vectors import model_features
 
 _log = logging.getLogger(__name__)
 
