@@ -1,4 +1,4 @@
-"""Measure training on millions of records beside the bare GROUP BY, and scikit-learn on all of them."""
+"""Measure training and scoring of millions of records beside what the bare engine and scikit-learn take."""
 
 import json
 import os
@@ -39,6 +39,9 @@ class LargeResults:
 GROUP_CSV, GROUP_PARQUET = "GROUP BY, CSV", "GROUP BY, Parquet"
 TRAIN_CSV, TRAIN_PARQUET = "segserve train, CSV", "segserve train, Parquet"
 SKLEARN = "scikit-learn, Parquet"
+SCORE, EXPRESSIONS = "segserve score, Parquet", "expressions, Parquet"
+MOST_DIFFER = 1e-7
+"""Share of the records that polars' division may give another segment."""
 
 
 def run_large(folder: Path, *, records: int, rounds: int, log: Callable[[str], None]) -> LargeResults:
@@ -73,6 +76,12 @@ def run_large(folder: Path, *, records: int, rounds: int, log: Callable[[str], N
                 raise RuntimeError("CSV and Parquet of the same customers gave different models")
             model = Path(store, "model.json")
             model.write_bytes(models[0])
+            ours, theirs = Path(store, "ours.parquet"), Path(store, "theirs.parquet")
+            take(EXPRESSIONS, ["bench.yardsticks", "score", str(parquet), str(theirs), str(model)])
+            take(SCORE, ["service", "score", str(parquet), "-o", str(ours), "--store", f"{store}/parquet"])
+            differ = json.loads(_run(["bench.yardsticks", "compare", str(ours), str(theirs)])[0])["differ"]
+            if differ > records * MOST_DIFFER:
+                raise RuntimeError(f"{differ:,} customers have another segment by polars' expressions")
             fitted = json.loads(take(SKLEARN, ["bench.yardsticks", "fit", str(parquet), str(model)]))
         # The comparison of the inertias is no part of it.
         runs[-1] = Run(number, SKLEARN, fitted["wall_s"], fitted["cpu_s"], fitted["peak_mb"])
