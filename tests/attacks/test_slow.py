@@ -122,12 +122,13 @@ def test_an_answer_may_take_longer_than_its_request(victim: Victim) -> None:
 
 
 def test_a_client_that_does_not_read_its_answers_is_closed(victim: Victim) -> None:
+    before = victim.files()
     connection = victim.connect()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.sendall(LARGE)
-    before = victim.files()
+    wait_until(lambda: victim.files() > before, what="the connection to reach the server")
 
-    wait_until(lambda: victim.files() < before, what="the server to lose patience", deadline_s=60)
+    wait_until(lambda: victim.files() <= before, what="the server to lose patience", deadline_s=60)
 
 
 def test_answers_that_nobody_reads_do_not_fill_the_memory(tmp_path: Path, store_path: Path) -> None:
