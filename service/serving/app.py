@@ -59,7 +59,7 @@ class SegmentationApp:
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self._ticker = signals.ticker
-        self.watch = Watch(settings)
+        self.watch = Watch(settings, let_go=self.lane.trimmer.note)
         self._fast_routes = {**self.lane.routes, **signals.routes}
         self._models = MultiModel(self.lane, settings) if settings.multi_model else None
         self._runtime = (

@@ -77,7 +77,7 @@ class FastLane:
         self._admission = Admission(
             max_bytes=settings.max_waiting_bytes, is_yielding=bool(served and served.kernel)
         )
-        self._trimmer = Trimmer(is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run)
+        self.trimmer = Trimmer(is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run)
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
             contract.INVOCATIONS_PATH: self.invocations,
@@ -291,7 +291,7 @@ class FastLane:
                 # Memory for a large one takes the system tens of milliseconds.
                 return await asyncio.wrap_future(self._admission.run(partial(b"".join, chunks)))
             finally:
-                self._trimmer.note(arrival.size)
+                self.trimmer.note(arrival.size)
 
     def check_size(self, size: int) -> None:
         """Raise PayloadTooLargeError over the cap."""

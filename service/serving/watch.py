@@ -9,6 +9,7 @@ import asyncio
 import logging
 import resource
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
 
@@ -74,18 +75,18 @@ class WatchedProtocol(SteppingProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self.watch.unread.discard(self)
+        self.watch.let_go(self.watch.unread.discard(self))
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Note that the client is behind with reading."""
         super().pause_writing()
-        self.watch.unread.add(self)
+        self.watch.let_go(self.watch.unread.add(self))
 
     def resume_writing(self) -> None:
         """Note that it has caught up."""
         super().resume_writing()
-        self.watch.unread.discard(self)
+        self.watch.let_go(self.watch.unread.discard(self))
 
     def waits_for(self) -> tuple[Wait, int]:
         """Return what the server waits for, and a number that changes when the client does something."""
@@ -126,8 +127,9 @@ class WatchedProtocol(SteppingProtocol):
 class Watch:
     """Look at all connections of a server process now and then."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the limits from the settings."""
+    def __init__(self, settings: Settings, *, let_go: Callable[[int], None]) -> None:
+        """Take the limits from the settings, and what counts bytes of answers that are held no more."""
+        self.let_go = let_go
         self._limits_s = {
             Wait.REQUEST: float(IDLE_S),
             Wait.HEAD: float(settings.header_timeout_s),
