@@ -12,7 +12,7 @@ from service.errors import ConfigurationError
 from service.simulation.fleet import EventFleet, Fleet, FluidFleet, fits_events, percentile
 from service.simulation.scaler import PERIOD_S, Scaler
 from service.simulation.service_times import ServiceTimes
-from service.simulation.traffic import Traffic
+from service.simulation.traffic import Traffic, check_ranges
 from service.tracking import TargetTracking
 
 Floats = npt.NDArray[np.float64]
@@ -51,17 +51,13 @@ class Hosting:
 
     def __post_init__(self) -> None:
         """Check each value."""
-        for option, value, low, high in (
+        check_ranges(
             ("--workers", self.workers, 1, 192),
             ("--start-minutes", self.start_s / 60, 0, 60),
             ("--metric-delay", self.delay_s, 0, 600),
             ("--patience", self.patience_s, 0.001, 3600),
             ("--quota", self.quota, 1, math.inf),
-        ):
-            if not low <= value <= high:
-                raise ConfigurationError(
-                    f"{option} {value:g} is not accepted: it should be {low:g} to {high:g}"
-                )
+        )
 
     @property
     def capacity(self) -> float:

@@ -35,17 +35,13 @@ class Traffic:
 
     def __post_init__(self) -> None:
         """Check each value."""
-        for option, value, low, high in (
+        check_ranges(
             ("--peak", self.peak, 0.001, MAX_RATE),
             ("--trough", self.trough, 0, 1),
             ("--spike", self.spike, 1, 10_000),
             ("--spike-minutes", self.spike_minutes, 0, 60 * self.hours),
             ("--spike-ramp", self.ramp_s, 0, 3600),
-        ):
-            if not low <= value <= high:
-                raise ConfigurationError(
-                    f"{option} {value:g} is not accepted: it should be {low:g} to {high:g}"
-                )
+        )
         if self.spike > 1 and not 0 <= self.spike_hour < self.hours:
             raise ConfigurationError(
                 f"--spike-at {self.spike_hour:g} is not accepted: it should be 0 to below {self.hours} hours"
@@ -67,3 +63,10 @@ class Traffic:
             rise = np.clip(np.minimum(since, left) / max(self.ramp_s, 1e-9), 0, 1)
             rates *= 1 + (self.spike - 1) * rise
         return rates
+
+
+def check_ranges(*options: tuple[str, float, float, float]) -> None:
+    """Raise ConfigurationError for an option's value outside its bounds: name, value, least and most."""
+    for option, value, low, high in options:
+        if not low <= value <= high:
+            raise ConfigurationError(f"{option} {value:g} is not accepted: it should be {low:g} to {high:g}")
