@@ -1,5 +1,7 @@
 """Provide what tests of every room share: a trained model, a store of it, a running server."""
 
+import importlib
+import importlib.util
 import os
 import re
 import signal
@@ -10,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import httpx
 import pytest
 from hypothesis import settings
 
+from service import compiled
 from service.artifact import Artifact, read_artifact
 from service.store import Store
 
@@ -67,6 +70,13 @@ def do_without(reason: str) -> NoReturn:
     if os.environ.get("SEGSERVE_CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(name="extension", scope="session")
+def _extension() -> Any:
+    if importlib.util.find_spec(compiled.MODULE) is None:
+        do_without("needs the compiled kernel: make kernel")
+    return importlib.import_module(compiled.MODULE)
 
 
 def clean_environment(**variables: str) -> dict[str, str]:

@@ -1,12 +1,11 @@
 /* Offer the kernel to Python: a Labeller for each model, which answers payloads with the lock released. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core.h"
+#include "training.h"
 
-#define INTERFACE 2 /* service/serving/kernel.py asks for this one */
+#define INTERFACE 3 /* service/compiled.py asks for this one */
 
 /* Shorter payloads take less time than it may take to get the interpreter's lock back. */
 #define RELEASING_BYTES (64 * 1024)
@@ -289,13 +288,13 @@ static int module_exec(PyObject *module) {
             return -1;
         }
     }
-    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
+    return add_training(module) < 0 ? -1 : PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
 }
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, (void *)module_exec},
 #ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* a Labeller never changes */
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* a Labeller never changes, and Sums keep other threads out */
 #endif
     {0, NULL},
 };
@@ -303,7 +302,7 @@ static PyModuleDef_Slot module_slots[] = {
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "segserve_kernel",
-    .m_doc = "Label plain records in one pass: text or numbers in, the answer's bytes out.",
+    .m_doc = "Label plain records, and sum up plain customers, in one pass.",
     .m_slots = module_slots,
 };
 

@@ -4,15 +4,14 @@ What the kernel does not take, it leaves to `codec`; what it takes, it answers w
 (tests/kernel). So nobody can tell from an answer which of the two gave it.
 """
 
-import importlib
 import logging
 from array import array
 from collections.abc import Sequence
-from functools import cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
-from service.errors import ConfigurationError, InvalidPayloadError
+from service.compiled import load_kernel, refuse_without
+from service.errors import InvalidPayloadError
 from service.model import SegmentModel
 from service.serving.codec import BOM, known_reader
 from service.serving.media import Media, Plan, Reader
@@ -23,11 +22,6 @@ from service.transform import Transform
 
 Edges = tuple[Sequence[float], Sequence[float]]
 """Between the bins of Age and of Spending_Power, ascending."""
-
-MODULE: Final = "segserve_kernel"
-
-INTERFACE: Final = 2
-"""Of the extension that this module was written for; an older or newer one is left alone."""
 
 _logger = logging.getLogger(__name__)
 
@@ -105,16 +99,15 @@ def make_kernel(model: SegmentModel, use: KernelUse, *, edges: Edges | None = No
     Raises:
         ConfigurationError: It must be used, and cannot be.
     """
-    if use is KernelUse.OFF:
+    extension, _ = load_kernel(use)
+    if extension is None:
         return None
-    extension, problem = _extension()
-    if extension is not None:
-        kernel = Kernel(extension, model, edges=edges)
-        if kernel.agrees():
-            return kernel
-        problem = "it labels the model's golden records otherwise than the model does"
-        _logger.error("Compiled kernel not used: %s", problem)
-    _check(use, problem)
+    kernel = Kernel(extension, model, edges=edges)
+    if kernel.agrees():
+        return kernel
+    problem = "it labels the model's golden records otherwise than the model does"
+    _logger.error("Compiled kernel not used: %s", problem)
+    refuse_without(use, problem)
     return None
 
 
@@ -124,32 +117,7 @@ def describe_kernel(use: KernelUse) -> str:
     Raises:
         ConfigurationError: It must be used, and cannot be.
     """
-    if use is KernelUse.OFF:
-        return "off"
-    extension, problem = _extension()
+    extension, problem = load_kernel(use)
     if extension is not None:
         return "on"
-    _check(use, problem)
-    return f"off ({problem})"
-
-
-def _check(use: KernelUse, problem: str) -> None:
-    if use is KernelUse.ON:
-        raise ConfigurationError(
-            f"SERVICE_KERNEL=on needs the compiled kernel, but {problem}: "
-            "run 'make kernel', or set SERVICE_KERNEL=auto"
-        )
-
-
-@cache
-def _extension() -> tuple[Any, str]:
-    """Return the extension, or None and what is wrong with it."""
-    try:
-        extension = importlib.import_module(MODULE)
-    except ModuleNotFoundError:
-        return None, "it is not installed"
-    except ImportError as exc:
-        return None, f"it does not load ({exc})"
-    if getattr(extension, "INTERFACE", None) != INTERFACE:
-        return None, "it is of another version of segserve"
-    return extension, ""
+    return "off" if use is KernelUse.OFF else f"off ({problem})"

@@ -1,51 +1,18 @@
 """Count customers in one pass, in memory that does not grow with them: cells, incomes, and some of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from service.errors import DatasetError
 from service.training.attributes import Attribute
-from service.training.cells import LARGEST, Cells, Floats, Integers
+from service.training.cells import Cells
 from service.training.drawing import Drawing, Take
-from service.training.rounding import round_significant
-
-_PENDING: Final = 524_288
-"""Customers that are summarised at a time: fewer would make many small tables of cells."""
+from service.training.sums import Columns, Sums
 
 _PARTS: Final = 8
-_INCOME_STEPS: Final = 16_384
-"""Cells a unit of the eighth root of Income: 0.01 % wide at 50,000."""
-
-_INCOME_CELLS: Final = int(LARGEST**0.125 * _INCOME_STEPS) + 2
-_UNITS: Final = 1024
-
-Columns = tuple[Floats, Floats, Floats]
-"""Ages, incomes and purchases, each of shape (n_samples,)."""
-
-
-@dataclass(slots=True)
-class _Incomes:
-    """Hold the customers by Income, to find the median without keeping any."""
-
-    counts: Integers = field(default_factory=lambda: np.zeros(_INCOME_CELLS, dtype=np.int64))
-    sums: Integers = field(default_factory=lambda: np.zeros(_INCOME_CELLS, dtype=np.int64))
-
-    def add(self, incomes: Floats) -> None:
-        known = np.minimum(incomes, LARGEST)
-        places = np.floor(np.sqrt(np.sqrt(np.sqrt(known))) * _INCOME_STEPS).astype(np.int64)
-        size = int(places.max(initial=0)) + 1
-        self.counts[:size] += np.bincount(places, minlength=size)
-        units = np.floor(known * _UNITS + 0.5)
-        # Whole numbers below 2^53 add up exactly in any order.
-        self.sums[:size] += np.bincount(places, weights=units, minlength=size).astype(np.int64)
-
-    def median(self) -> float:
-        """Return the mean of the cell that holds the median."""
-        place = int(np.searchsorted(np.cumsum(self.counts), (self.counts.sum() + 1) // 2))
-        return round_significant(float(self.sums[place] / self.counts[place] / _UNITS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,60 +34,44 @@ class Counted:
 class Census:
     """Add customers up, in any order and in pieces of any size."""
 
-    def __init__(self, columns: Mapping[str, str]) -> None:
+    def __init__(self, columns: Mapping[str, str], sums: Sums) -> None:
         """Begin with nobody.
 
         Args:
             columns: The dropped columns, as they are spelled, by folded name.
+            sums: Of nobody yet.
         """
         self.drawing = Drawing(columns)
         self.used = 0
         self._no_purchases = 0
         self._imputed = 0
-        self._incomes = _Incomes()
-        self._parts: list[Cells] = []
-        self._pending: list[Columns] = []
+        self._sums = sums
         self._unknown: list[Columns] = []
         """Those without an Income: ages, counts and purchases of the same."""
 
     def add(
-        self, ages: Floats, incomes: Floats, purchases: Floats, *, take: Take, cells: Cells | None = None
+        self, columns: Columns, *, take: Take, make_cells: Callable[[], Cells] | None = None
     ) -> None:
-        """Add usable customers, each of shape (n_samples,); a missing Income is NaN.
+        """Add usable customers.
 
         Args:
-            ages: Age.
-            incomes: Income.
-            purchases: Purchases.
+            columns: A missing Income is NaN.
             take: Gives the dropped columns of some of them.
-            cells: Of those of them who have an Income, where an engine has made them already.
+            make_cells: An engine's way to sum up those who have an Income.
         """
+        ages, incomes, purchases = columns
         if not len(ages):
             return
         self.used += len(ages)
         self._no_purchases += int((purchases == 0).sum())
-        self.drawing.add(ages, incomes, purchases, take=take)
+        hashes = self._sums.add(columns, make_cells=make_cells)
+        self.drawing.add(ages, incomes, purchases, hashes=hashes, take=take)
         unknown = np.isnan(incomes)
         if unknown.any():
             self._imputed += int(unknown.sum())
             self._unknown.append((ages[unknown], np.ones(int(unknown.sum())), purchases[unknown]))
-            ages, incomes, purchases = ages[~unknown], incomes[~unknown], purchases[~unknown]
-        if cells is None:
-            self._pending.append((ages, incomes, purchases))
-        else:
-            self._parts.append(cells)
-        self._incomes.add(incomes)
-        if sum(len(part[0]) for part in self._pending) >= _PENDING:
-            self._summarise()
         if len(self._unknown) > _PARTS:
             self._unknown = [_join_alike(self._unknown)]
-        if len(self._parts) >= _PARTS:
-            self._parts = [Cells.join(self._parts)]
-
-    def _summarise(self) -> None:
-        ages, incomes, purchases = (np.concatenate(columns) for columns in zip(*self._pending, strict=True))
-        self._parts.append(Cells.of_records(ages, incomes, purchases, np.ones(len(ages), dtype=np.int64)))
-        self._pending = []
 
     def finish(self) -> Counted:
         """Give those without an Income the median of the others, and return all.
@@ -128,20 +79,17 @@ class Census:
         Raises:
             DatasetError: Nobody has an Income.
         """
-        if self._pending:
-            self._summarise()
         if self._imputed == self.used:
             raise DatasetError(
                 f"None of the {self.used} usable records has an Income, so none can be filled in"
             )
-        median = self._incomes.median()
+        cells, known = self._sums.finish()
+        median = known.median()
         if self._unknown:
             ages, counts, purchases = _join_alike(self._unknown)
             incomes = np.full(len(ages), median)
-            self._parts.append(Cells.of_records(ages, incomes, purchases, counts.astype(np.int64)))
-            self._unknown = []
-        cells = Cells.join(self._parts)
-        self._parts = [cells]
+            alike = Cells.of_records(ages, incomes, purchases, counts.astype(np.int64))
+            cells = Cells.join([cells, alike])
         columns, is_missing, attributes = self.drawing.records(median)
         ages, incomes, purchases = columns.values()
         return Counted(

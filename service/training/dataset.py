@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from service.compiled import load_kernel
 from service.errors import ConfigurationError, DatasetError
+from service.settings import KernelUse
 from service.training.attributes import Attribute
 from service.training.cells import Cells
 from service.training.columns import ColumnMap, locate_columns
@@ -17,6 +19,7 @@ from service.training.customers import CustomerReader
 from service.training.expression import fold_name
 from service.training.intake import Progress, estimate_records, take_in
 from service.training.source import FileReport
+from service.training.sums import make_sums
 from service.training.tally import CensusTally, RecordTally, Tally
 
 _MAX_REASONS: Final = 3
@@ -85,6 +88,7 @@ def read_dataset(
     decimal: str = ".",
     on_progress: Progress = _ignore,
     large: int = LARGE_RECORDS,
+    kernel: KernelUse = KernelUse.AUTO,
     use_polars: bool = True,
 ) -> Dataset:
     """Read all files as one data set; missing incomes become the median of the others.
@@ -97,25 +101,28 @@ def read_dataset(
         decimal: What stands before the fraction in text, "." or ",".
         on_progress: Called after every batch.
         large: Above so many usable records they are summed up in cells, and only some are kept.
+        kernel: Whether large files may, or must, be read by the compiled kernel; the result is the same.
         use_polars: Read large files by polars where it is installed; the result is the same without it.
 
     Raises:
-        ConfigurationError: An option is not accepted.
+        ConfigurationError: An option is not accepted, or the kernel must be used and cannot be.
         DatasetError: A file cannot be read or lacks a column, no record can be used, or none has an Income.
     """
     if not paths:
         raise ConfigurationError("No customer files were given; at least one CSV or Parquet file is needed")
     column_map = ColumnMap(mapping, decimal=decimal)
+    extension, _ = load_kernel(kernel)
 
     def read(*, is_large: bool) -> Dataset:
         readers = [CustomerReader(path, columns=column_map) for path in paths]
         ignored = _list_ignored(readers, id_column=id_column)
-        tally = CensusTally(ignored) if is_large else RecordTally(ignored)
+        tally = CensusTally(ignored, make_sums(extension)) if is_large else RecordTally(ignored)
         take_in(
             readers,
             tally,
             id_positions=[_find_id(reader, id_column=id_column) for reader in readers],
             rejects_path=rejects_path,
+            kernel=extension,
             use_polars=use_polars,
             on_progress=on_progress,
         )

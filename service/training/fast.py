@@ -1,23 +1,15 @@
-"""Take in a large file by polars: plain rows block by block, all others as the usual rules have it."""
+"""Take in a large file block by block: plain rows by what reads them fastest, all others by the usual rules."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 
-from service.features import AGE, INCOME, PURCHASES
+from service.training.blocks import Block, Lines, read_blocks
 from service.training.cells import Integers
-from service.training.plain import (
-    BATCH_ROWS,
-    Block,
-    Lines,
-    is_plain_file,
-    parse_block,
-    parse_table,
-    read_blocks,
-)
+from service.training.customers import CustomerReader
 from service.training.rejects import Reject, list_fields
 from service.training.source import RawBatch
 from service.training.tally import CensusTally
@@ -25,18 +17,17 @@ from service.training.tally import CensusTally
 if TYPE_CHECKING:
     from service.training.intake import Intake
 
-__all__ = ["is_plain_file", "read_plain"]
+BATCH_ROWS: Final = 131_072
+
+Parse = Callable[[Lines, CustomerReader], tuple[Block, list[bytes]] | None]
+"""Returns the plain rows of a block and the lines of the odd ones, None where it is not worth it."""
 
 
-def read_plain(intake: "Intake") -> Iterator[None]:
-    """Take in a file, and yield after every block."""
-    if intake.reader.file.format == "parquet":
-        for raw in intake.reader.file.batches(rows=BATCH_ROWS):
-            _add_table(intake, raw)
-            yield
-        return
+def read_lines(intake: "Intake", parsers: Sequence[Parse]) -> Iterator[None]:
+    """Take in a CSV file by the first that can read a block of it, and yield after every block."""
     for lines, before in read_blocks(intake.reader):
-        parsed = parse_block(lines, intake.reader)
+        found = (parse(lines, intake.reader) for parse in parsers)
+        parsed = next((one for one in found if one is not None), None)
         if parsed is None:
             _add_lines(intake, lines.text, np.arange(before + 1, before + len(lines.ends) + 1))
         else:
@@ -44,6 +35,13 @@ def read_plain(intake: "Intake") -> Iterator[None]:
             _reject_missing(intake, block, before, _split(intake, lines.cut(block.missing)))
             _add_lines(intake, b"".join(odd), before + 1 + block.odd)
             _add_block(intake, block, lines)
+        yield
+
+
+def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Block]) -> Iterator[None]:
+    """Take in a Parquet file, and yield after every part of it."""
+    for raw in intake.reader.file.batches(rows=BATCH_ROWS):
+        _add_table(intake, raw, parse(raw.table, intake.reader))
         yield
 
 
@@ -86,9 +84,8 @@ def _add_block(intake: "Intake", block: Block, lines: Lines) -> None:
     _add_plain(intake, block, rows)
 
 
-def _add_table(intake: "Intake", raw: RawBatch) -> None:
+def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
     """Take in a part of a Parquet file."""
-    block = parse_table(raw.table, intake.reader)
     missing = list_fields(raw.table.take(pa.array(block.missing))) if len(block.missing) else []
     _reject_missing(intake, block, int(raw.records[0]) - 1, missing)
     if len(block.odd):
@@ -105,10 +102,10 @@ def _add_plain(intake: "Intake", block: Block, rows: Callable[[Integers], pa.Tab
     intake.reader.count(len(block.places))
     assert isinstance(intake.tally, CensusTally)  # noqa: S101  # what small files have is not read here
     intake.tally.add_plain(
-        (block.frame[AGE].to_numpy(), block.frame[INCOME].to_numpy(), block.frame[PURCHASES].to_numpy()),
-        block.cells(),
+        block.columns,
         rows=rows,
         positions=intake.positions,
+        make_cells=block.make_cells,
     )
     if intake.id_position is not None:
         intake.tally.add_ids(rows(np.arange(len(block.places))).column(intake.id_position))

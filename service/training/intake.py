@@ -3,21 +3,26 @@
 import importlib.util
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from service.training.blocks import is_plain_file
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch, CustomerReader
 from service.training.rejects import Reject, RejectsFile, list_fields
+from service.training.row_reader import RowReader
 from service.training.source import RaggedRow
 from service.training.tally import CensusTally, Tally
+
+if TYPE_CHECKING:
+    from service.training.fast import Parse
 
 _PEEK_BYTES: Final = 65_536
 
@@ -44,17 +49,28 @@ def take_in(
     *,
     id_positions: Sequence[int | None],
     rejects_path: Path,
+    kernel: Any,
     use_polars: bool,
     on_progress: Progress,
 ) -> None:
     """Read all files.
+
+    Args:
+        readers: Of the files.
+        tally: Takes the usable records.
+        id_positions: Of the column that tells customers apart, of each file.
+        rejects_path: Where the other records go.
+        kernel: The compiled one, or None.
+        use_polars: Where it is installed.
+        on_progress: Called after every batch.
 
     Raises:
         DatasetError: A file cannot be read.
     """
     total = sum(reader.file.size_bytes for reader in readers)
     columns = {str(reader.file.path): reader.file.columns for reader in readers}
-    is_fast = use_polars and isinstance(tally, CensusTally) and importlib.util.find_spec("polars") is not None
+    is_large = isinstance(tally, CensusTally)
+    has_polars = is_large and use_polars and importlib.util.find_spec("polars") is not None
     done = 0
     with RejectsFile(rejects_path, columns=columns) as rejects:
         for reader, id_position in zip(readers, id_positions, strict=True):
@@ -63,7 +79,7 @@ def take_in(
             def progress(before: int = done, reader: CustomerReader = reader) -> None:
                 on_progress(before + reader.file.done_bytes, total)
 
-            intake.read(is_fast=is_fast, on_progress=progress)
+            intake.read(kernel=kernel if is_large else None, has_polars=has_polars, on_progress=progress)
             done += reader.file.size_bytes
             on_progress(done, total)
         rejects.write()
@@ -84,20 +100,33 @@ class Intake:
         """Rows that a fast reader rejects, in the order of the file, with their records for lines."""
         self.positions: Mapping[str, int] = locate_columns(reader.file.columns, name=str(reader.file.path))
 
-    def read(self, *, is_fast: bool, on_progress: Callable[[], None]) -> None:
-        """Read the file; by polars as far as its blocks are plain."""
-        if is_fast:
-            from service.training.fast import is_plain_file, read_plain  # noqa: PLC0415  # polars is optional
-
-            if is_plain_file(self.reader):
-                for _ in read_plain(self):
-                    on_progress()
-                self.reader.check_not_empty()
-                return
+    def read(self, *, kernel: Any, has_polars: bool, on_progress: Callable[[], None]) -> None:
+        """Read the file; by the kernel or polars as far as its blocks are plain."""
+        blocks = self._fast_blocks(kernel, has_polars=has_polars) if is_plain_file(self.reader) else None
+        if blocks is not None:
+            for _ in blocks:
+                on_progress()
+            self.reader.check_not_empty()
+            return
         for batch in self.reader.batches():
             self.add(batch)
             on_progress()
         self.reject(None)
+
+    def _fast_blocks(self, kernel: Any, *, has_polars: bool) -> Iterator[None] | None:
+        """Return what takes the file in block by block, None where nothing does."""
+        from service.training.fast import read_lines, read_table  # noqa: PLC0415  # it looks at this module
+
+        parsers: list[Parse] = []
+        if kernel is not None and RowReader.reads(self.reader):
+            parsers.append(RowReader(kernel).parse)
+        if has_polars:
+            from service.training.plain import parse_block, parse_table  # noqa: PLC0415  # polars is optional
+
+            if self.reader.file.format == "parquet":
+                return read_table(self, parse_table)
+            parsers.append(parse_block)
+        return read_lines(self, parsers) if parsers else None
 
     def add(self, batch: CustomerBatch) -> None:
         """Take in a batch, and reject its bad rows."""

@@ -1,13 +1,8 @@
-"""Read what is plain of a large file by polars, which is faster; what is not is left to the usual rules.
-
-Plain is a row of the right width whose numbers are digits, a point and an exponent, finite and within limits:
-all engines read those alike. Every other row is found here and judged where all rows of small files are.
-"""
+"""Read what is plain of a large file by polars, which is faster than the usual rules."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import narwhals as nw
 import numpy as np
@@ -16,98 +11,11 @@ import polars as pl
 import pyarrow as pa
 
 from service.features import AGE, INCOME, MAX_VALUE, PURCHASES, RAW_COLUMNS
+from service.training.blocks import MAX_ODD, Block, Lines
 from service.training.cells import Cells, Floats, Integers, summarise
 from service.training.columns import Source
 from service.training.customers import CustomerReader
-
-BLOCK_BYTES: Final = 16 << 20
-BATCH_ROWS: Final = 131_072
-_MAX_ODD: Final = 0.5
-"""With more rows that are not plain, polars saves nothing."""
-
-_ENCODINGS: Final = {"utf-8": 0, "utf-8-sig": 3}
-"""Those that polars reads, with the bytes of the mark at the beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Hold the plain rows of a part of a file, and where the others are."""
-
-    frame: pl.DataFrame
-    """Age, Income and Purchases of the plain rows; Income is NaN where there is none."""
-    places: Integers
-    """Of the plain rows, from 0."""
-    missing: Integers
-    """Of rows that are plain but for an empty Age or Purchases, from 0."""
-    blamed: Integers
-    """Which of the reader's sources is empty, for each of those."""
-    odd: Integers
-    """Of the others."""
-    rows: int
-
-    def cells(self) -> Cells:
-        """Sum up the plain rows that have an Income."""
-        frame = (
-            self.frame.lazy().filter(pl.col(INCOME).is_not_nan()).with_columns(n=pl.lit(1, dtype=pl.Int64))
-        )
-        return Cells.of(nw.to_native(summarise(nw.from_native(frame))).collect().to_arrow())
-
-
-class Lines:
-    """Hold whole lines of a file."""
-
-    def __init__(self, text: bytes) -> None:
-        """Find the lines; the text ends with one."""
-        self.text = text
-        self._bytes = np.frombuffer(text, dtype=np.uint8)
-        self.ends: Integers = np.flatnonzero(self._bytes == ord("\n")) + 1
-        """Where each line ends, its line feed included."""
-
-    def count(self, character: str) -> int:
-        """Count an ASCII character; `bytes.count` takes ten times as long where there are many."""
-        return int(np.count_nonzero(self._bytes == ord(character)))
-
-    @property
-    def has_lone_returns(self) -> bool:
-        """Tell whether a carriage return stands elsewhere than before a line feed."""
-        returns = self.count("\r")
-        return returns > 0 and returns != np.count_nonzero(self._bytes[self.ends - 2] == ord("\r"))
-
-    def cut(self, places: Integers) -> list[bytes]:
-        """Return some lines, each with its end."""
-        ends = self.ends[places].tolist()
-        starts = np.where(places > 0, self.ends[places - 1], 0).tolist()
-        return [self.text[start:end] for start, end in zip(starts, ends, strict=True)]
-
-
-def is_plain_file(reader: CustomerReader) -> bool:
-    """Tell whether there is hope of plain rows in a file."""
-    file = reader.file
-    if reader.decimal != "." or file.has_quotes or (file.format == "csv" and file.encoding not in _ENCODINGS):
-        return False
-    needed = {place for source in reader.sources for place in source.positions}
-    return all(_is_simple(file.types[place]) for place in needed)
-
-
-def read_blocks(reader: CustomerReader) -> Iterator[tuple[Lines, int]]:
-    """Divide the records of a CSV file into blocks, each with the number of records before it."""
-    file = reader.file
-    before = file.header_records
-    with file.path.open("rb") as stream:
-        stream.seek(_ENCODINGS[str(file.encoding)])
-        for _ in range(before):
-            stream.readline()
-        left = b""
-        while chunk := stream.read(BLOCK_BYTES):
-            file.done_bytes = stream.tell()
-            cut = chunk.rfind(b"\n") + 1
-            block, left = left + chunk[:cut], (chunk[cut:] if cut else left + chunk)
-            if cut:
-                lines = Lines(block)
-                yield lines, before
-                before += len(lines.ends)
-        if left:
-            yield Lines(left + b"\n"), before
+from service.training.sums import Columns
 
 
 def parse_block(lines: Lines, reader: CustomerReader) -> tuple[Block, list[bytes]] | None:
@@ -145,7 +53,7 @@ def parse_block(lines: Lines, reader: CustomerReader) -> tuple[Block, list[bytes
         )
     except pl.exceptions.PolarsError:
         return None
-    if len(found.odd) > _MAX_ODD * found.rows or found.rows != len(lines.ends):
+    if len(found.odd) > MAX_ODD * found.rows or found.rows != len(lines.ends):
         return None
     odd = lines.cut(found.odd)
     if lines.count(delimiter) - b"".join(odd).count(mark) != (found.rows - len(found.odd)) * (width - 1):
@@ -202,15 +110,26 @@ def _judge(
     is_plain[short] = is_missing[short] = False
     missing = np.flatnonzero(is_missing)
     order = [source.target for source in sources]
-    whole = pl.DataFrame({name: values[name] for name in RAW_COLUMNS})
+    ages, incomes, purchases = (
+        values[name] if is_plain.all() else values[name][is_plain] for name in RAW_COLUMNS
+    )
+    columns = (ages, incomes, purchases)
     return Block(
-        frame=whole if is_plain.all() else whole.filter(pl.Series(is_plain)),
+        columns=columns,
         places=np.flatnonzero(is_plain),
         missing=missing,
         blamed=np.where(is_empty[AGE][missing], order.index(AGE), order.index(PURCHASES)),
         odd=np.flatnonzero(~(is_plain | is_missing)),
         rows=len(frame),
+        make_cells=partial(_make_cells, columns),
     )
+
+
+def _make_cells(columns: Columns) -> Cells:
+    """Sum up usable customers that have an Income."""
+    frame = pl.DataFrame(dict(zip(RAW_COLUMNS, columns, strict=True))).lazy()
+    frame = frame.filter(pl.col(INCOME).is_not_nan()).with_columns(n=pl.lit(1, dtype=pl.Int64))
+    return Cells.of(nw.to_native(summarise(nw.from_native(frame))).collect().to_arrow())
 
 
 def evaluate(
@@ -225,13 +144,3 @@ def evaluate(
     for column in columns:
         is_good &= np.isfinite(column)
     return values, is_good
-
-
-def _is_simple(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_float32(kind)
-        or pa.types.is_float64(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-    )

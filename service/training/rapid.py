@@ -20,11 +20,12 @@ import pyarrow.parquet
 
 from service.features import AGE, INCOME, PURCHASES, spending_powers
 from service.model import SegmentModel
+from service.training.blocks import is_plain_file
 from service.training.cells import Floats
 from service.training.customers import CustomerReader
 from service.training.nearness import find_nearest
 from service.training.notes import PLAIN_NOTES, note_codes
-from service.training.plain import evaluate, is_plain_file
+from service.training.plain import evaluate
 from service.training.source import RawBatch
 
 _ADDED: Final = {

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from service.errors import DatasetError
 from service.training.attributes import AttributeTally
 from service.training.cells import Cells, Floats, Integers
-from service.training.census import Census, Columns, Counted
+from service.training.census import Census, Counted
 from service.training.customers import CustomerBatch
 from service.training.expression import fold_name
+from service.training.sums import Columns, Sums
 
 
 class Tally(Protocol):
@@ -106,13 +107,13 @@ class RecordTally(_Ids):
 class CensusTally(_Ids):
     """Keep sums of all records, and a few of them."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], sums: Sums) -> None:
         """Name the dropped columns; of several spellings the first is shown."""
         super().__init__()
         spelled: dict[str, str] = {}
         for column in columns:
             spelled.setdefault(fold_name(column), column)
-        self.census = Census(spelled)
+        self.census = Census(spelled, sums)
 
     @property
     def used(self) -> int:
@@ -124,7 +125,6 @@ class CensusTally(_Ids):
         usable = np.flatnonzero(batch.is_usable)
         self.add_plain(
             (batch.ages[usable], batch.incomes[usable], batch.purchases[usable]),
-            None,
             rows=lambda places: batch.table.take(pa.array(usable[places])),
             positions=positions,
         )
@@ -132,18 +132,18 @@ class CensusTally(_Ids):
     def add_plain(
         self,
         columns: Columns,
-        cells: Cells | None,
         *,
         rows: Callable[[Integers], pa.Table],
         positions: Mapping[str, int],
+        make_cells: Callable[[], Cells] | None = None,
     ) -> None:
         """Add up usable customers.
 
         Args:
             columns: Ages, incomes and purchases.
-            cells: The same summed up, where that is done already.
             rows: Gives some of them as they stand in the file.
             positions: Of the columns there, by folded name.
+            make_cells: An engine's way to sum up those who have an Income.
         """
 
         def take(places: Integers) -> Mapping[str, pa.Array]:
@@ -154,7 +154,7 @@ class CensusTally(_Ids):
             texts = {name: _text(table.column(positions[name])) for name in kept}
             return {name: text for name, text in texts.items() if text is not None}
 
-        self.census.add(*columns, take=take, cells=cells)
+        self.census.add(columns, take=take, make_cells=make_cells)
 
     def finish(self) -> Counted:
         """Fill in the median Income where there is none."""

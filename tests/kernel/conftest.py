@@ -1,7 +1,5 @@
 """Provide the compiled kernel, and a look at both ways of answering."""
 
-import importlib
-import importlib.util
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,7 +14,6 @@ from service.serving.signals.board import Board
 from service.serving.signals.meter import Meter
 from service.serving.tally import Tally
 from service.transform import Transform
-from tests.conftest import do_without
 from tests.serving.conftest import CSV, JSON, JSON_LINES, NPY, make_served
 
 TYPES = {Reader.JSON: JSON, Reader.JSON_LINES: JSON_LINES, Reader.CSV: CSV, Reader.NPY: NPY, Reader.SNIFF: ""}
@@ -24,13 +21,6 @@ EDGES = ([1.0, 2.5, 20.0, 25.0, 40.0, 60.0, 1e100], [0.0])
 """Some of them values that occur: those belong to the bin above."""
 
 ACCEPTED = (JSON, JSON_LINES, CSV, NPY)
-
-
-@pytest.fixture(name="extension", scope="session")
-def _extension() -> Any:
-    if importlib.util.find_spec("segserve_kernel") is None:
-        do_without("needs the compiled kernel: make kernel")
-    return importlib.import_module("segserve_kernel")
 
 
 @pytest.fixture(name="models", scope="session")

@@ -12,11 +12,12 @@ import httpx
 import numpy as np
 import pytest
 
+from service import compiled
 from service.artifact import Artifact
+from service.compiled import INTERFACE
 from service.errors import ConfigurationError
-from service.serving import kernel
 from service.serving.invocation import ServedModel, answer, plan_invocation
-from service.serving.kernel import INTERFACE, Kernel, describe_kernel, make_kernel
+from service.serving.kernel import Kernel, describe_kernel, make_kernel
 from service.serving.signals.board import Board
 from service.serving.signals.entry import Entry
 from service.serving.signals.layout import MAX_BINS
@@ -32,9 +33,9 @@ SIZES = (1, 3, 30, 600, 9_000)
 
 @pytest.fixture(autouse=True)
 def _forget() -> Any:
-    kernel._extension.cache_clear()
+    compiled._import_extension.cache_clear()
     yield
-    kernel._extension.cache_clear()
+    compiled._import_extension.cache_clear()
 
 
 @pytest.fixture(name="server", scope="module")
@@ -127,7 +128,7 @@ def test_a_server_that_may_have_it_starts_without(store_path: Path, tmp_path: Pa
 def test_an_extension_that_is_missing_or_does_not_fit_is_not_used(
     monkeypatch: pytest.MonkeyPatch, artifact: Artifact, found: object, problem: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, kernel.MODULE, found)
+    monkeypatch.setitem(sys.modules, compiled.MODULE, found)
 
     assert make_kernel(artifact.model, KernelUse.AUTO) is None
     assert problem in describe_kernel(KernelUse.AUTO)
@@ -143,7 +144,7 @@ def test_an_extension_that_labels_otherwise_is_not_used(
         return extension.Labeller(mean, scale, is_log1p, centroids[::-1], *rest)
 
     parts = {name: getattr(extension, name) for name in dir(extension) if not name.startswith("__")}
-    monkeypatch.setitem(sys.modules, kernel.MODULE, SimpleNamespace(**{**parts, "Labeller": wrong}))
+    monkeypatch.setitem(sys.modules, compiled.MODULE, SimpleNamespace(**{**parts, "Labeller": wrong}))
 
     with caplog.at_level(logging.ERROR):
         assert make_kernel(artifact.model, KernelUse.AUTO) is None

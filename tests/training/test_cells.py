@@ -1,5 +1,7 @@
 """Cells sum customers up with the same bits on every engine, and give nearly the fit of the records."""
 
+from typing import Any
+
 import narwhals as nw
 import numpy as np
 import polars as pl
@@ -10,6 +12,7 @@ from service.features import AGE, INCOME, PURCHASES, spending_powers
 from service.training.cells import Cells, Floats, summarise
 from service.training.fit import fit_pipeline
 from service.training.population import Population
+from service.training.sums import ArrowSums, KernelSums
 from service.transform import Transform, transform_all
 
 N = 30_000
@@ -46,6 +49,38 @@ def test_engines_and_shards_give_the_same_cells() -> None:
     assert Cells.of(lazy.to_arrow()).digest == expected.digest
     assert Cells.of(eager.to_arrow()).digest == expected.digest
     assert Cells.join(shards[::-1]).digest == expected.digest
+
+
+def test_the_kernel_sums_customers_up_to_the_same_integers(extension: Any) -> None:
+    random = np.random.default_rng(1)
+    ages, incomes, purchases = customers()
+    incomes[random.random(N) < 0.1] = np.nan
+    edges = np.array([0.125, 2.0**38 - 1, 2.0**38, 2.0**38 + 2.0**-14, 1e100, 5e-324, 90.125])
+    columns = (np.append(ages, edges), np.append(incomes, edges[::-1]), np.append(purchases, edges))
+    by_kernel, by_arrow = KernelSums(extension), ArrowSums()
+    for places in np.array_split(random.permutation(len(columns[0])), [0, 1, 256, 300, 3000, 20_000]):
+        part = (columns[0][places], columns[1][places], columns[2][places])
+
+        assert np.array_equal(by_kernel.add(part), by_arrow.add(part))
+
+    (cells, steps), (expected, expected_steps) = by_kernel.finish(), by_arrow.finish()
+    assert cells.digest == expected.digest
+    assert np.array_equal(steps.counts, expected_steps.counts)
+    assert np.array_equal(steps.sums, expected_steps.sums)
+    assert steps.median() == expected_steps.median()
+
+
+def test_the_kernel_refuses_what_is_no_customers(extension: Any) -> None:
+    sums, ages, hashes = extension.Sums(), np.ones(3), np.empty(3, dtype=np.int64)
+
+    with pytest.raises(ValueError, match="of one length"):
+        sums.add(ages, ages[:2].copy(), ages, hashes)
+    with pytest.raises(ValueError, match="aligned numbers"):
+        sums.add(ages, b"1234567", ages, hashes)
+    with pytest.raises((BufferError, ValueError)):
+        sums.add(ages, ages, ages, hashes.tobytes())
+    with pytest.raises((BufferError, ValueError)):
+        sums.add(np.ones(6)[::2], ages, ages, hashes)
 
 
 def test_numpy_gives_the_same_cells_as_the_expressions() -> None:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from service.training import plain
-from service.training.customers import CustomerReader
+from service.settings import KernelUse
+from service.training import blocks, plain
 from service.training.dataset import Dataset, read_dataset
 from service.training.hyperparameters import Hyperparameters
 from service.training.numbers import read_numbers
+from service.training.row_reader import RowReader
 from service.training.source import CustomerFile, RawBatch
 from service.training.trainer import TrainedModel, train
 from service.transform import Transform
@@ -58,16 +59,45 @@ def lines(n: int, *, seed: int = 3) -> list[str]:
     return rows
 
 
+@pytest.fixture(name="means", params=["kernel", "polars", "kernel, polars"])
+def _means(request: pytest.FixtureRequest) -> str:
+    if "kernel" in request.param:
+        request.getfixturevalue("extension")
+    return str(request.param)
+
+
 def write(path: Path, rows: list[str], *, end: str = "\n") -> Path:
     path.write_bytes((end.join(["CustomerID,Age,Gender,Income,Purchases", *rows]) + end).encode())
     return path
 
 
-def read(path: Path, tmp_path: Path, *, use_polars: bool, **options: Any) -> tuple[Dataset, bytes]:
-    rejects = tmp_path / f"rejects-{use_polars}.csv"
-    options = {"mapping": {}, "large": 1000, **options}
-    dataset = read_dataset([path], rejects_path=rejects, use_polars=use_polars, **options)
+def read(path: Path, tmp_path: Path, means: str = "arrow", **options: Any) -> tuple[Dataset, bytes]:
+    """Read a file by some of: kernel, polars; without them by pyarrow."""
+    rejects = tmp_path / f"rejects {means}.csv"
+    kernel = KernelUse.ON if "kernel" in means else KernelUse.OFF
+    options = {"mapping": {}, "large": 1000, "kernel": kernel, "use_polars": "polars" in means, **options}
+    dataset = read_dataset([path], rejects_path=rejects, **options)
     return dataset, rejects.read_bytes() if rejects.exists() else b""
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, means: str) -> list[tuple[blocks.Block, list[bytes]] | None]:
+    """Return the list of what a fast reader will have found, block by block."""
+    found = []
+    by_kernel, by_polars = RowReader.parse, plain.parse_block
+
+    def parse_by_kernel(reader: RowReader, *args: Any) -> tuple[blocks.Block, list[bytes]] | None:
+        found.append(by_kernel(reader, *args))
+        return found[-1]
+
+    def parse_by_polars(*args: Any) -> tuple[blocks.Block, list[bytes]] | None:
+        found.append(by_polars(*args))
+        return found[-1]
+
+    if "kernel" in means:
+        monkeypatch.setattr(RowReader, "parse", parse_by_kernel)
+    else:
+        monkeypatch.setattr(plain, "parse_block", parse_by_polars)
+    return found
 
 
 def fit(dataset: Dataset, transform: Transform = Transform.NONE) -> TrainedModel:
@@ -76,14 +106,14 @@ def fit(dataset: Dataset, transform: Transform = Transform.NONE) -> TrainedModel
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("block_bytes", [1 << 24, 4_000])
-def test_polars_and_pyarrow_give_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int
+def test_every_reader_gives_the_same(
+    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int
 ) -> None:
-    monkeypatch.setattr(plain, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
     path = write(tmp_path / "customers.csv", lines(3000), end=end)
 
-    fast, fast_rejects = read(path, tmp_path, use_polars=True, id_column="CustomerID")
-    usual, usual_rejects = read(path, tmp_path, use_polars=False, id_column="CustomerID")
+    fast, fast_rejects = read(path, tmp_path, means, id_column="CustomerID")
+    usual, usual_rejects = read(path, tmp_path, id_column="CustomerID")
 
     assert fast.report == usual.report
     assert fast_rejects == usual_rejects
@@ -94,10 +124,10 @@ def test_polars_and_pyarrow_give_the_same(
     assert fit(fast).files["training.json"] == fit(usual).files["training.json"]
 
 
-def test_a_large_file_is_judged_like_a_small_one(tmp_path: Path) -> None:
+def test_a_large_file_is_judged_like_a_small_one(means: str, tmp_path: Path) -> None:
     path = write(tmp_path / "customers.csv", lines(3000))
-    large, rejects = read(path, tmp_path, use_polars=True, id_column="CustomerID")
-    small, small_rejects = read(path, tmp_path, use_polars=False, id_column="CustomerID", large=10**6)
+    large, rejects = read(path, tmp_path, means, id_column="CustomerID")
+    small, small_rejects = read(path, tmp_path, id_column="CustomerID", large=10**6)
 
     assert large.cells is not None
     assert small.cells is None
@@ -108,23 +138,17 @@ def test_a_large_file_is_judged_like_a_small_one(tmp_path: Path) -> None:
     assert large.report.used == large.cells.total
 
 
-def test_a_fast_reader_is_really_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-
-    def parse(block: plain.Lines, reader: CustomerReader) -> tuple[plain.Block, list[bytes]] | None:
-        found.append(plain.parse_block(block, reader))
-        return found[-1]
-
-    monkeypatch.setattr("service.training.fast.parse_block", parse)
+def test_a_fast_reader_is_really_used(means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = watch(monkeypatch, means)
     rows = [row for row in lines(3000) if row.count(",") == 4]
-    dataset, _ = read(write(tmp_path / "customers.csv", rows), tmp_path, use_polars=True)
+    dataset, _ = read(write(tmp_path / "customers.csv", rows), tmp_path, means)
 
     (parsed,) = found
     assert parsed is not None
     assert len(parsed[0].places) > 0.95 * dataset.report.used
 
 
-def test_parquet_and_csv_give_the_same_cells(tmp_path: Path) -> None:
+def test_parquet_and_csv_give_the_same_cells(means: str, tmp_path: Path) -> None:
     rows = [row.split(",") for row in lines(3000) if row.count(",") == 4 and row[0].isdigit()]
     columns: dict[str, Any] = dict(
         zip(("CustomerID", "Age", "Gender", "Income", "Purchases"), zip(*rows, strict=True), strict=True)
@@ -144,19 +168,19 @@ def test_parquet_and_csv_give_the_same_cells(tmp_path: Path) -> None:
     )
 
     found = [
-        read(path, tmp_path, use_polars=fast)[0]
+        read(path, tmp_path, fast)[0]
         for path in (tmp_path / "customers.parquet", csv)
-        for fast in (True, False)
+        for fast in (means, "arrow")
     ]
 
     assert len({one.cells.digest for one in found if one.cells is not None}) == 1
     assert found[0].report.income_imputed == len(rows) // 9 + 1
 
 
-def test_the_order_of_the_records_does_not_matter(tmp_path: Path) -> None:
+def test_the_order_of_the_records_does_not_matter(means: str, tmp_path: Path) -> None:
     rows = lines(3000)
-    ahead, _ = read(write(tmp_path / "a.csv", rows), tmp_path, use_polars=True)
-    back, _ = read(write(tmp_path / "b.csv", rows[::-1]), tmp_path, use_polars=False)
+    ahead, _ = read(write(tmp_path / "a.csv", rows), tmp_path, means)
+    back, _ = read(write(tmp_path / "b.csv", rows[::-1]), tmp_path)
 
     first, second = fit(ahead, Transform.LOG1P), fit(back, Transform.LOG1P)
 
@@ -164,22 +188,22 @@ def test_the_order_of_the_records_does_not_matter(tmp_path: Path) -> None:
     assert first.provenance.data_digest == second.provenance.data_digest
 
 
-def test_an_expression_of_columns_is_read_fast_too(tmp_path: Path) -> None:
+def test_an_expression_of_columns_is_read_fast_too(means: str, tmp_path: Path) -> None:
     path = write(tmp_path / "customers.csv", lines(3000))
     mapping = {"Income": "Income*12+Purchases", "Age": "2024-(2000-Age)"}
-    fast, rejects = read(path, tmp_path, use_polars=True, mapping=mapping)
-    usual, usual_rejects = read(path, tmp_path, use_polars=False, mapping=mapping)
+    fast, rejects = read(path, tmp_path, means, mapping=mapping)
+    usual, usual_rejects = read(path, tmp_path, mapping=mapping)
 
     assert fast.cells is not None
     assert usual.cells is not None
     assert (fast.cells.digest, rejects) == (usual.cells.digest, usual_rejects)
 
 
-def test_fields_too_many_and_too_few_do_not_cancel_out(tmp_path: Path) -> None:
+def test_fields_too_many_and_too_few_do_not_cancel_out(means: str, tmp_path: Path) -> None:
     rows = lines(3000)
     rows[1000] += ",9"
     rows[1001] = rows[1001].rpartition(",")[0]
-    fast, rejects = read(write(tmp_path / "customers.csv", rows), tmp_path, use_polars=True)
+    fast, rejects = read(write(tmp_path / "customers.csv", rows), tmp_path, means)
 
     assert rejects.count(b"expected 5 fields, found 6") == 3
     assert fast.report.rejected_by_reason["expected 5 fields, found 4"] == 1
@@ -197,7 +221,7 @@ def test_what_polars_takes_for_a_number_the_rule_does_too() -> None:
 
 
 def test_rows_with_empty_cells_do_not_leave_the_fast_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow: list[bytes] = []
     parse_lines = CustomerFile.parse_lines
@@ -211,9 +235,9 @@ def test_rows_with_empty_cells_do_not_leave_the_fast_path(
     rows = [row for row in lines(3000) if row.count(",") == 4 and row[0].isdigit()]
     path = write(tmp_path / "customers.csv", [*rows, *empty], end="\r\n")
 
-    fast, fast_rejects = read(path, tmp_path, use_polars=True)
+    fast, fast_rejects = read(path, tmp_path, means)
     drawn_only = b"".join(slow)
-    usual, usual_rejects = read(path, tmp_path, use_polars=False)
+    usual, usual_rejects = read(path, tmp_path)
 
     assert fast.report == usual.report
     assert fast.report.income_imputed == 1
@@ -224,22 +248,16 @@ def test_rows_with_empty_cells_do_not_leave_the_fast_path(
 
 
 def test_a_row_too_short_is_told_from_one_with_an_empty_last_cell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
-
-    def parse(block: plain.Lines, reader: CustomerReader) -> tuple[plain.Block, list[bytes]] | None:
-        found.append(plain.parse_block(block, reader))
-        return found[-1]
-
-    monkeypatch.setattr("service.training.fast.parse_block", parse)
+    found = watch(monkeypatch, means)
     rows = [row for row in lines(3000) if row.count(",") == 4]
     rows[1000] = "7,41,Female,30000"
     rows[1001] = "8,41,Female,30000,"
     path = write(tmp_path / "customers.csv", rows)
 
-    _, fast_rejects = read(path, tmp_path, use_polars=True)
-    _, usual_rejects = read(path, tmp_path, use_polars=False)
+    _, fast_rejects = read(path, tmp_path, means)
+    _, usual_rejects = read(path, tmp_path)
 
     assert fast_rejects == usual_rejects
     (parsed,) = found
@@ -248,9 +266,9 @@ def test_a_row_too_short_is_told_from_one_with_an_empty_last_cell(
     assert b"8,41,Female,30000,\n" not in parsed[1]
 
 
-def test_few_different_customers_are_all_drawn(tmp_path: Path) -> None:
+def test_few_different_customers_are_all_drawn(means: str, tmp_path: Path) -> None:
     rows = [f"{number},{20 + number % 40},Male,{1000 + number % 7},{number % 3}" for number in range(90_000)]
-    dataset, _ = read(write(tmp_path / "customers.csv", rows), tmp_path, use_polars=True)
+    dataset, _ = read(write(tmp_path / "customers.csv", rows), tmp_path, means)
 
     drawn = np.column_stack([dataset.ages, dataset.incomes, dataset.purchases])
     kinds, counts = np.unique(drawn, axis=0, return_counts=True)

@@ -1,0 +1,70 @@
+/* Read plain customers out of CSV in one pass, and sum them up. Knows nothing of Python.
+ *
+ * A plain row is one that service/training/customers.py takes, read to the same bits; all others are told apart
+ * and left to it. What is summed is what service/training/cells.py, census.py and drawing.py sum, by the same
+ * operations in the same order.
+ */
+#ifndef SEGSERVE_KERNEL_CUSTOMERS_H
+#define SEGSERVE_KERNEL_CUSTOMERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core.h"
+
+enum kernel_column { KERNEL_AGE, KERNEL_INCOME, KERNEL_PURCHASES, KERNEL_COLUMNS };
+
+/* What a row is. A missing number is an empty field in a row that is plain but for it. */
+enum kernel_row { KERNEL_PLAIN, KERNEL_NO_AGE, KERNEL_NO_PURCHASES, KERNEL_ODD };
+
+typedef struct {
+    const uint8_t *text; /* whole lines without quotes: the last byte is a line feed */
+    size_t length;
+    uint8_t delimiter; /* nothing that a number may hold */
+    size_t width;      /* fields of a row */
+    size_t places[KERNEL_COLUMNS];
+} kernel_lines;
+
+typedef struct {
+    size_t capacity; /* rows that there is room for */
+    size_t n_rows;
+    size_t n_plain;
+    double *values[KERNEL_COLUMNS]; /* of the plain rows, one after another; a missing Income is NaN */
+    uint8_t *kinds;                 /* of all rows */
+    int64_t *ends;                  /* where each row ends, its line feed included */
+} kernel_rows;
+
+/* Return 0 where a carriage return stands elsewhere than before a line feed, or there is no room. */
+int kernel_read_rows(const kernel_lines *lines, kernel_rows *rows);
+
+#define KERNEL_LARGEST 274877906944.0 /* service/training/cells.py, LARGEST: 2^38 */
+#define KERNEL_AGE_CELLS 4
+#define KERNEL_POWER_CELLS 1024
+#define KERNEL_POWER_BITS 20
+#define KERNEL_OFFSETS 65536
+#define KERNEL_UNITS 1024
+#define KERNEL_INCOME_STEPS 16384 /* service/training/census.py, _INCOME_STEPS */
+#define KERNEL_INCOME_CELLS 440873 /* the last that an Income falls into, and two more */
+
+/* Customers, sums of u, u^2, v, v^2, Income and Purchases; n = 0 where a slot is free. */
+typedef struct {
+    int64_t cell;
+    uint64_t n, u, uu, v, vv, income, purchases;
+} kernel_cell;
+
+typedef struct {
+    kernel_cell *slots; /* by a hash of the cell, or the next that was free */
+    size_t n_slots;     /* a power of two */
+    size_t n_cells;
+    int64_t *income_counts; /* KERNEL_INCOME_CELLS each */
+    int64_t *income_sums;
+} kernel_sums;
+
+/* Return 0 where there is no memory. */
+int kernel_sums_begin(kernel_sums *sums);
+void kernel_sums_end(kernel_sums *sums);
+
+/* Fill in the hash of each customer, and sum up those with an Income. Return 0 where there is no memory: some have been added. */
+int kernel_sums_add(kernel_sums *sums, const double *const values[KERNEL_COLUMNS], size_t n, int64_t *hashes);
+
+#endif

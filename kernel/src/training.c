@@ -1,0 +1,269 @@
+/* Offer to Python what reads and sums up customers; both release the interpreter's lock. */
+#include "training.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "customers.h"
+
+/* ---- buffers -------------------------------------------------------------------------------------------- */
+
+/* Get a contiguous buffer whose items have so many bytes. */
+static int get_buffer(PyObject *object, Py_buffer *view, int flags, size_t item_bytes) {
+    if (PyObject_GetBuffer(object, view, flags) < 0) {
+        view->obj = NULL;
+        return 0;
+    }
+    if ((uintptr_t)view->buf % item_bytes || (size_t)view->len % item_bytes) {
+        PyErr_SetString(PyExc_ValueError, "a buffer is not made of aligned numbers of the right size");
+        return 0;
+    }
+    return 1;
+}
+
+static void release_buffers(Py_buffer *views, int n) {
+    for (int i = 0; i < n; i++) {
+        if (views[i].obj) {
+            PyBuffer_Release(&views[i]);
+        }
+    }
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------- */
+
+enum { TEXT, AGES, INCOMES, PURCHASES, KINDS, ENDS, READ_BUFFERS };
+
+static int read_lines(kernel_lines *lines, const Py_buffer *text, Py_ssize_t delimiter, Py_ssize_t width,
+                      const Py_ssize_t *places) {
+    static const char PARTS_OF_NUMBERS[] = "0123456789.eE+-\r\n";
+    if (delimiter <= 0 || delimiter > 127 || strchr(PARTS_OF_NUMBERS, (int)delimiter)) {
+        PyErr_SetString(PyExc_ValueError, "the delimiter must be an ASCII character that no number holds");
+        return 0;
+    }
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        if (places[column] < 0 || places[column] >= width) {
+            PyErr_SetString(PyExc_ValueError, "a place is not within the row");
+            return 0;
+        }
+        lines->places[column] = (size_t)places[column];
+    }
+    lines->text = text->buf;
+    lines->length = (size_t)text->len;
+    if (lines->length && lines->text[lines->length - 1] != '\n') {
+        PyErr_SetString(PyExc_ValueError, "the text must end with a line feed");
+        return 0;
+    }
+    lines->delimiter = (uint8_t)delimiter;
+    lines->width = (size_t)width;
+    return 1;
+}
+
+static PyObject *read_rows(PyObject *module, PyObject *args) {
+    PyObject *objects[READ_BUFFERS], *found = NULL;
+    Py_buffer views[READ_BUFFERS] = {{0}};
+    Py_ssize_t delimiter, width, places[KERNEL_COLUMNS];
+    kernel_lines lines;
+    kernel_rows rows = {0};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Onn(nnn)OOOOO:read_rows", &objects[TEXT], &delimiter, &width, &places[0], &places[1],
+                          &places[2], &objects[AGES], &objects[INCOMES], &objects[PURCHASES], &objects[KINDS],
+                          &objects[ENDS])) {
+        return NULL;
+    }
+    for (int i = 0; i < READ_BUFFERS; i++) {
+        size_t item_bytes = i == TEXT || i == KINDS ? 1 : sizeof(double);
+        if (!get_buffer(objects[i], &views[i], i == TEXT ? PyBUF_SIMPLE : PyBUF_WRITABLE, item_bytes)) {
+            goto done;
+        }
+    }
+    rows.capacity = (size_t)views[KINDS].len;
+    for (int i = AGES; i < READ_BUFFERS; i++) {
+        size_t item_bytes = i == KINDS ? 1 : sizeof(double);
+        if ((size_t)views[i].len / item_bytes < rows.capacity) {
+            PyErr_SetString(PyExc_ValueError, "a buffer holds fewer rows than the kinds");
+            goto done;
+        }
+    }
+    if (!read_lines(&lines, &views[TEXT], delimiter, width, places)) {
+        goto done;
+    }
+    rows.values[KERNEL_AGE] = views[AGES].buf;
+    rows.values[KERNEL_INCOME] = views[INCOMES].buf;
+    rows.values[KERNEL_PURCHASES] = views[PURCHASES].buf;
+    rows.kinds = views[KINDS].buf;
+    rows.ends = views[ENDS].buf;
+    {
+        int is_read;
+        Py_BEGIN_ALLOW_THREADS
+        is_read = kernel_read_rows(&lines, &rows);
+        Py_END_ALLOW_THREADS
+        found = is_read ? Py_BuildValue("(nn)", (Py_ssize_t)rows.n_rows, (Py_ssize_t)rows.n_plain) : Py_NewRef(Py_None);
+    }
+done:
+    release_buffers(views, READ_BUFFERS);
+    return found;
+}
+
+/* ---- summing -------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    kernel_sums sums;
+    atomic_flag is_busy; /* while the lock is released */
+} sums_object;
+
+static PyObject *sums_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    PyObject *self;
+    if (PyTuple_Size(args) || (kwargs && PyDict_Size(kwargs))) {
+        PyErr_SetString(PyExc_TypeError, "Sums takes no arguments");
+        return NULL;
+    }
+    if (!(self = allocate(type, 0))) {
+        return NULL;
+    }
+    atomic_flag_clear(&((sums_object *)self)->is_busy);
+    if (!kernel_sums_begin(&((sums_object *)self)->sums)) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    return self;
+}
+
+static void sums_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    kernel_sums_end(&((sums_object *)self)->sums);
+    release(self);
+    Py_DECREF(type);
+}
+
+/* Keep other threads out until it is given back. */
+static kernel_sums *borrow(PyObject *self) {
+    if (atomic_flag_test_and_set(&((sums_object *)self)->is_busy)) {
+        PyErr_SetString(PyExc_RuntimeError, "another thread is adding to these sums");
+        return NULL;
+    }
+    return &((sums_object *)self)->sums;
+}
+
+static void give_back(PyObject *self) { atomic_flag_clear(&((sums_object *)self)->is_busy); }
+
+static PyObject *sums_add(PyObject *self, PyObject *args) {
+    PyObject *objects[KERNEL_COLUMNS + 1], *done = NULL;
+    Py_buffer views[KERNEL_COLUMNS + 1] = {{0}};
+    const double *values[KERNEL_COLUMNS];
+    kernel_sums *sums;
+    if (!PyArg_ParseTuple(args, "OOOO:add", &objects[0], &objects[1], &objects[2], &objects[3])) {
+        return NULL;
+    }
+    for (int i = 0; i <= KERNEL_COLUMNS; i++) {
+        int flags = i < KERNEL_COLUMNS ? PyBUF_SIMPLE : PyBUF_WRITABLE;
+        if (!get_buffer(objects[i], &views[i], flags, sizeof(double))) {
+            goto done;
+        }
+        if (views[i].len != views[0].len) {
+            PyErr_SetString(PyExc_ValueError, "ages, incomes, purchases and hashes must be of one length");
+            goto done;
+        }
+    }
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        values[column] = views[column].buf;
+    }
+    if (!(sums = borrow(self))) {
+        goto done;
+    }
+    {
+        int is_added;
+        Py_BEGIN_ALLOW_THREADS
+        is_added = kernel_sums_add(sums, values, (size_t)views[0].len / sizeof(double), views[KERNEL_COLUMNS].buf);
+        Py_END_ALLOW_THREADS
+        done = is_added ? Py_NewRef(Py_None) : PyErr_NoMemory();
+    }
+    give_back(self);
+done:
+    release_buffers(views, KERNEL_COLUMNS + 1);
+    return done;
+}
+
+static PyObject *sums_cells(PyObject *self, PyObject *nothing) {
+    kernel_sums *sums = borrow(self);
+    PyObject *bytes;
+    (void)nothing;
+    if (!sums) {
+        return NULL;
+    }
+    bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(sums->n_cells * sizeof *sums->slots));
+    if (bytes) {
+        kernel_cell *cells = (kernel_cell *)(void *)PyBytes_AsString(bytes);
+        for (size_t i = 0; i < sums->n_slots; i++) {
+            if (sums->slots[i].n != 0) {
+                memcpy(cells++, &sums->slots[i], sizeof *cells);
+            }
+        }
+    }
+    give_back(self);
+    return bytes;
+}
+
+static PyObject *sums_incomes(PyObject *self, PyObject *nothing) {
+    static const Py_ssize_t N_BYTES = (Py_ssize_t)(KERNEL_INCOME_CELLS * sizeof(int64_t));
+    kernel_sums *sums = borrow(self);
+    PyObject *incomes;
+    (void)nothing;
+    if (!sums) {
+        return NULL;
+    }
+    incomes = Py_BuildValue("(y#y#)", (const char *)sums->income_counts, N_BYTES, (const char *)sums->income_sums,
+                            N_BYTES);
+    give_back(self);
+    return incomes;
+}
+
+static PyMethodDef sums_methods[] = {
+    {"add", sums_add, METH_VARARGS,
+     "add(ages, incomes, purchases, hashes)\n--\n\n"
+     "Fill int64 hashes of usable customers, all float64, and sum up those whose Income is not NaN."},
+    {"cells", sums_cells, METH_NOARGS,
+     "cells()\n--\n\nReturn rows of 8 int64, in any order: cell, n, u, u^2, v, v^2, Income and Purchases."},
+    {"incomes", sums_incomes, METH_NOARGS,
+     "incomes()\n--\n\nReturn int64 counts, and int64 sums in units, of the customers by steps of Income."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot sums_slots[] = {
+    {Py_tp_doc, "Sums()\n--\n\nSum customers up in cells."},
+    {Py_tp_new, (void *)sums_new},
+    {Py_tp_dealloc, (void *)sums_dealloc},
+    {Py_tp_methods, sums_methods},
+    {0, NULL},
+};
+
+static PyType_Spec sums_spec = {
+    .name = "segserve_kernel.Sums",
+    .basicsize = sizeof(sums_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = sums_slots,
+};
+
+/* ---- the module ----------------------------------------------------------------------------------------- */
+
+static PyMethodDef functions[] = {
+    {"read_rows", read_rows, METH_VARARGS,
+     "read_rows(text, delimiter, width, places, ages, incomes, purchases, kinds, ends)\n--\n\n"
+     "Read whole lines without quotes. Fills float64 numbers of the plain rows, and of all rows a kind as uint8 and\n"
+     "the end as int64. Return how many rows and plain rows there are; None where a carriage return stands alone or\n"
+     "there are more rows than kinds."},
+    {NULL, NULL, 0, NULL},
+};
+
+int add_training(PyObject *module) {
+    static const char *const KIND_NAMES[] = {"PLAIN", "NO_AGE", "NO_PURCHASES", "ODD"};
+    PyObject *type = PyType_FromModuleAndSpec(module, &sums_spec, NULL);
+    int failed = !type || PyModule_AddObjectRef(module, "Sums", type) < 0;
+    Py_XDECREF(type);
+    for (int kind = KERNEL_PLAIN; !failed && kind <= KERNEL_ODD; kind++) {
+        failed = PyModule_AddIntConstant(module, KIND_NAMES[kind], kind) < 0;
+    }
+    return failed || PyModule_AddFunctions(module, functions) < 0 ? -1 : 0;
+}
