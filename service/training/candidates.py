@@ -1,6 +1,7 @@
 """Measure every number of clusters that comes into question."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -137,18 +138,25 @@ def sweep(
     records = samples.records
     distinct = count_distinct(np.column_stack([records.x, records.y]), enough=MAX_GIVEN + 1)
     allowed = sorted(k for k in set(ks) if 1 < k < min(distinct, MAX_GIVEN + 1))
-    fits = {k: records.fit(k, random=random_source(seed)) for k in allowed}
-    inertias = {k: float(fit.inertia[0]) for k, fit in fits.items()}
-    gaps = measure_gaps(records.x, records.y, inertias, random=random_source(seed))
-    results = []
-    for done, k in enumerate(allowed):
-        on_progress(done, len(allowed))
-        results.append(_measure(fits[k], gaps[k], samples=samples, seed=seed))
-    on_progress(len(allowed), len(allowed))
+    on_progress(0, len(allowed))
+    # numpy lets go of the interpreter's lock; what comes out does not depend on the order.
+    with ThreadPoolExecutor() as threads:
+        fits = dict(
+            zip(allowed, threads.map(lambda k: records.fit(k, random=random_source(seed)), allowed), strict=True)
+        )
+        inertias = {k: float(fit.inertia[0]) for k, fit in fits.items()}
+        gaps = threads.submit(measure_gaps, records.x, records.y, inertias, random=random_source(seed))
+        running = [
+            threads.submit(_measure, fits[k], gaps, samples=samples, seed=seed) for k in reversed(allowed)
+        ]
+        results = []
+        for done, one in enumerate(reversed(running), start=1):
+            results.append(one.result())
+            on_progress(done, len(allowed))
     return results
 
 
-def _measure(fit: Centroids, gap: Gap, *, samples: _Samples, seed: int) -> Candidate:
+def _measure(fit: Centroids, gaps: "Future[dict[int, Gap]]", *, samples: _Samples, seed: int) -> Candidate:
     k, records, seen = fit.x.shape[1], samples.records, samples.seen
     labels = records.label(fit)
     stability = measure_stability(
@@ -161,6 +169,7 @@ def _measure(fit: Centroids, gap: Gap, *, samples: _Samples, seed: int) -> Candi
     )
     share = int(np.bincount(samples.counted.label(fit), minlength=k).min()) / len(samples.counted)
     spread = measure_spread(records.x, records.y, labels, k=k)
+    gap = gaps.result()[k]
     return Candidate(
         k=k,
         inertia=round_significant(float(fit.inertia[0])),

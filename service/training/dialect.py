@@ -48,16 +48,32 @@ def find_encoding(path: Path) -> tuple[str, int]:
     else:
         candidates = ("utf-8", "cp1252")
     for encoding in candidates:
-        quotes = 0
-        with path.open(encoding=encoding, newline="") as file, contextlib.suppress(UnicodeError):
-            while (chunk := file.read(1 << 20)) and "\0" not in chunk:
-                quotes += chunk.count('"')
-            if not chunk:
+        with contextlib.suppress(UnicodeError):
+            quotes = _count_quotes(path, encoding=encoding)
+            if quotes is not None:
                 return encoding, quotes
     raise DatasetError(
         f"{path} is not a text file; accepted are Parquet, and CSV in UTF-8, UTF-16 with a byte-order mark "
         "or Windows-1252"
     )
+
+
+def _count_quotes(path: Path, *, encoding: str) -> int | None:
+    """Decode a file; None where it holds a NUL."""
+    quotes = 0
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            # What is ASCII need not be decoded, unless a character is under way or each takes two bytes.
+            is_plain = encoding == "utf-8" and chunk.isascii() and not decoder.getstate()[0]
+            if b"\0" in chunk and encoding != "utf-16":
+                return None
+            text = "" if is_plain else decoder.decode(chunk)
+            if "\0" in text:
+                return None
+            quotes += chunk.count(b'"') if is_plain else text.count('"')
+        decoder.decode(b"", final=True)
+    return quotes
 
 
 def sniff(path: Path, *, encoding: str) -> tuple[str, tuple[str, ...], int]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from service.training.blocks import Block, Lines, read_blocks
 from service.training.cells import Integers
 from service.training.customers import CustomerReader
-from service.training.rejects import Reject, list_fields
+from service.training.rejects import Reject, RejectedLines, list_fields
 from service.training.source import RawBatch
 from service.training.tally import CensusTally
 
@@ -32,7 +32,7 @@ def read_lines(intake: "Intake", parsers: Sequence[Parse]) -> Iterator[None]:
             _add_lines(intake, lines.text, np.arange(before + 1, before + len(lines.ends) + 1))
         else:
             block, odd = parsed
-            _reject_missing(intake, block, before, _split(intake, lines.cut(block.missing)))
+            _reject_lines(intake, block, before, lines)
             _add_lines(intake, b"".join(odd), before + 1 + block.odd)
             _add_block(intake, block, lines)
         yield
@@ -45,21 +45,16 @@ def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Blo
         yield
 
 
-def _split(intake: "Intake", lines: list[bytes]) -> Sequence[Sequence[str]]:
-    """Return the fields of lines without quotes."""
-    file = intake.reader.file
-    return [line.decode().rstrip("\r\n").split(file.delimiter) for line in lines]
-
-
-def _reject_missing(intake: "Intake", block: Block, before: int, fields: Sequence[Sequence[str]]) -> None:
+def _reject_lines(intake: "Intake", block: Block, before: int, lines: Lines) -> None:
     """Reject the rows without Age or Purchases; they are written in turn with the odd ones."""
-    intake.reader.count(len(block.missing))
-    sources = intake.reader.sources
-    records = (before + 1 + block.missing).tolist()
-    intake.found += [
-        Reject(record, sources[place].columns[0], f"{sources[place].target} is missing", row)
-        for record, place, row in zip(records, block.blamed.tolist(), fields, strict=True)
-    ]
+    if len(block.missing):
+        cut = lines.cut(block.missing)
+        numbers, blamed = (before + 1 + block.missing).tolist(), block.blamed.tolist()
+        intake.reject_lines(RejectedLines(cut, numbers, blamed, _problems(intake)))
+
+
+def _problems(intake: "Intake") -> Sequence[tuple[str, str]]:
+    return [(source.columns[0], f"{source.target} is missing") for source in intake.reader.sources]
 
 
 def _add_lines(intake: "Intake", lines: bytes, numbers: Integers) -> None:
@@ -86,8 +81,13 @@ def _add_block(intake: "Intake", block: Block, lines: Lines) -> None:
 
 def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
     """Take in a part of a Parquet file."""
-    missing = list_fields(raw.table.take(pa.array(block.missing))) if len(block.missing) else []
-    _reject_missing(intake, block, int(raw.records[0]) - 1, missing)
+    if len(block.missing):
+        fields = list_fields(raw.table.take(pa.array(block.missing)))
+        numbers, problems = (raw.records[0] + block.missing).tolist(), _problems(intake)
+        intake.reject_ahead(
+            Reject(number, *problems[place], row)
+            for number, place, row in zip(numbers, block.blamed.tolist(), fields, strict=True)
+        )
     if len(block.odd):
         odd = raw.table.take(pa.array(block.odd))
         for batch in intake.reader.judge(RawBatch(odd, raw.records[block.odd])):

@@ -3,9 +3,9 @@
 import importlib.util
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,7 @@ import pyarrow.parquet
 from service.training.blocks import is_plain_file
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch, CustomerReader
-from service.training.rejects import Reject, RejectsFile, list_fields
+from service.training.rejects import Reject, RejectedLines, RejectsFile, list_fields
 from service.training.row_reader import RowReader
 from service.training.source import RaggedRow
 from service.training.tally import CensusTally, Tally
@@ -96,8 +96,8 @@ class Intake:
         self.tally = tally
         self._rejects = rejects
         self.id_position = id_position
-        self.found: list[Reject] = []
-        """Rows that a fast reader rejects, in the order of the file, with their records for lines."""
+        self._ahead: list[tuple[int, str]] = []
+        """Rows that a fast reader rejects, in the order of the file: their lines, and how they are kept."""
         self.positions: Mapping[str, int] = locate_columns(reader.file.columns, name=str(reader.file.path))
 
     def read(self, *, kernel: Any, has_polars: bool, on_progress: Callable[[], None]) -> None:
@@ -146,16 +146,44 @@ class Intake:
         ragged = [row for row in file.ragged if last is None or row.record <= last]
         del file.ragged[: len(ragged)]
         rejects += [Reject(row.record, "", _explain_ragged(row), unparsed=row.text) for row in ragged]
-        found = len(self.found) if last is None else bisect_right(self.found, last, key=attrgetter("line"))
-        rejects += self.found[:found]
-        del self.found[:found]
-        if not rejects:
-            return
+        self._count(rejects)
+        found = len(self._ahead) if last is None else bisect_right(self._ahead, last, key=itemgetter(0))
+        ahead = self._ahead[:found]
+        del self._ahead[:found]
         rejects.sort(key=attrgetter("line"))
         if file.has_quotes:
             lines = file.line_numbers([reject.line for reject in rejects])
             rejects = [replace(reject, line=line) for reject, line in zip(rejects, lines, strict=True)]
-        self._rejects.add(rejects, file=str(file.path))
+        if ahead:
+            ahead = sorted([*ahead, *self._texts(rejects)], key=itemgetter(0))
+            self._rejects.keep("".join(text for _, text in ahead))
+        elif rejects:
+            self._rejects.add(rejects, file=str(file.path))
+
+    def reject_ahead(self, rejects: Iterable[Reject]) -> None:
+        """Reject rows of a file without quotes; they are written in turn with those of later batches."""
+        found = list(rejects)
+        self._count(found)
+        self._ahead += self._texts(found)
+
+    def reject_lines(self, lines: RejectedLines) -> None:
+        """Reject lines of a file without quotes; they are written in turn with those of later batches."""
+        file = self.reader.file
+        texts = self._rejects.texts_of_lines(lines, file=str(file.path), delimiter=str(file.delimiter))
+        if texts is None:
+            self.reject_ahead(lines.rejects(str(file.delimiter)))
+            return
+        self._ahead += zip(lines.numbers, texts, strict=True)
+        for place, count in Counter(lines.places).items():
+            column, reason = lines.problems[place]
+            self.tally.rejected[reason, column] += count
+
+    def _texts(self, rejects: Sequence[Reject]) -> Iterator[tuple[int, str]]:
+        """Return the line of each, and how it is kept."""
+        name = str(self.reader.file.path)
+        return ((reject.line, self._rejects.text_of([reject], file=name)) for reject in rejects)
+
+    def _count(self, rejects: Sequence[Reject]) -> None:
         self.tally.rejected.update(Counter((reject.reason, reject.column) for reject in rejects))
 
 

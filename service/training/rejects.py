@@ -34,6 +34,26 @@ class Reject:
     unparsed: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RejectedLines:
+    """Hold records that could not be used as the lines that they are, in a file without quotes."""
+
+    lines: Sequence[bytes]
+    """Each with its end."""
+    numbers: Sequence[int]
+    """Of the lines, from 1."""
+    places: Sequence[int]
+    """What is wrong with each: a place in `problems`."""
+    problems: Sequence[tuple[str, str]]
+    """Columns and reasons."""
+
+    def rejects(self, delimiter: str) -> Iterator[Reject]:
+        """Divide the lines into their fields."""
+        for line, number, place in zip(self.lines, self.numbers, self.places, strict=True):
+            fields = line.decode().rstrip("\r\n").split(delimiter)
+            yield Reject(number, *self.problems[place], fields)
+
+
 class RejectsFile:
     """Gather rejects on disk, for they may be as many as the records, until their columns are known.
 
@@ -67,12 +87,32 @@ class RejectsFile:
 
     def add(self, rejects: Iterable[Reject], *, file: str) -> None:
         """Keep records of `file`."""
+        self.keep(self.text_of(rejects, file=file))
+
+    def text_of(self, rejects: Iterable[Reject], *, file: str) -> str:
+        """Return records of `file` as they are kept."""
         text = io.StringIO(newline="")
         # The default line ending, CR LF, is what makes the csv module quote either of the two.
         csv.writer(text).writerows(self._row(reject, file=file) for reject in rejects)
+        return text.getvalue()
+
+    def texts_of_lines(self, lines: RejectedLines, *, file: str, delimiter: str) -> list[str] | None:
+        """Return records of `file` as they are kept, None where that takes more than to put text together."""
+        text = b"".join(lines.lines).decode().replace("\r\n", "\n")
+        if self._places[file] != self._all_places or (delimiter != "," and "," in text):
+            return None
+        rows = text.replace(delimiter, ",").split("\n")  # without quotes nothing in them needs any
+        begin, why = _join([file]), [_join(problem) for problem in lines.problems]
+        return [
+            f"{begin},{number},{why[place]},{row}\r\n"
+            for number, place, row in zip(lines.numbers, lines.places, rows[:-1], strict=True)
+        ]
+
+    def keep(self, text: str) -> None:
+        """Keep records that are text already."""
         try:
             # One write for all: a text file that is read later takes long over each.
-            self._spool.write(text.getvalue())
+            self._spool.write(text)
         except OSError as exc:
             raise self._spool_error(exc) from exc
 
@@ -120,6 +160,12 @@ class RejectsFile:
         return DatasetError(
             f"rejected records cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}"
         )
+
+
+def _join(fields: Sequence[str]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="").writerow(fields)
+    return text.getvalue()
 
 
 def _keys(names: Sequence[str]) -> Iterator[tuple[str, int]]:
