@@ -160,8 +160,9 @@ def _train_files(
     from service.commands.output import progress_bar
     from service.signing import PrivateKey
     from service.store import Store
-    from service.training.dataset import read_dataset
+    from service.training.dataset import Means, read_dataset
     from service.training.names import NAMES_FILE, read_names
+    from service.training.survey import make_survey
 
     store = Path(settings.store)
     target = Store(store)
@@ -174,7 +175,7 @@ def _train_files(
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(max_workers=1) as imports,
     ):
-        # scikit-learn takes seconds to import, in which polars reads millions of records.
+        # scikit-learn takes seconds to import, in which millions of records are read and looked at.
         fitting = imports.submit(importlib.import_module, "service.training.trainer")
         rejects = Path(folder) / REJECTS
         try:
@@ -184,12 +185,14 @@ def _train_files(
                 id_column=id_column,
                 decimal=decimal,
                 rejects_path=rejects,
+                means=Means(kernel=settings.kernel),
                 on_progress=lambda done, total: on_progress("Reading", done, total),
             )
         except DatasetError as exc:
             raise _keep_rejects(exc, rejects=rejects, store=store) from exc
-        trained: TrainedModel = fitting.result().train(
-            dataset, hyperparameters, previous=before, names=names, on_progress=on_progress
+        survey = make_survey(dataset, hyperparameters, on_progress=on_progress)
+        trained: TrainedModel = fitting.result().fit_survey(
+            survey, previous=before, names=names, on_progress=on_progress
         )
         beside = {REJECTS: rejects} if rejects.exists() else {}
         version = target.add(trained.files, provenance=trained.provenance, beside=beside, sign=sign)

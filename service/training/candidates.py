@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
-from service.training.fit import count_distinct
+from service.training.distinct import count_distinct
 from service.training.gap import Gap, measure_gaps
 from service.training.lloyd import Centroids, Floats, Labels, fit_many
 from service.training.rounding import round_significant
@@ -139,10 +140,15 @@ def sweep(
     distinct = count_distinct(np.column_stack([records.x, records.y]), enough=MAX_GIVEN + 1)
     allowed = sorted(k for k in set(ks) if 1 < k < min(distinct, MAX_GIVEN + 1))
     on_progress(0, len(allowed))
-    # numpy lets go of the interpreter's lock; what comes out does not depend on the order.
-    with ThreadPoolExecutor() as threads:
+    # numpy lets go of the interpreter's lock. What comes out does not depend on the order, but its last bits
+    # on the threads of one multiplication of matrices, which a thread must not set while others multiply.
+    with threadpool_limits(limits=1), ThreadPoolExecutor() as threads:
         fits = dict(
-            zip(allowed, threads.map(lambda k: records.fit(k, random=random_source(seed)), allowed), strict=True)
+            zip(
+                allowed,
+                threads.map(lambda k: records.fit(k, random=random_source(seed)), allowed),
+                strict=True,
+            )
         )
         inertias = {k: float(fit.inertia[0]) for k, fit in fits.items()}
         gaps = threads.submit(measure_gaps, records.x, records.y, inertias, random=random_source(seed))

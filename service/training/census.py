@@ -49,9 +49,7 @@ class Census:
         self._unknown: list[Columns] = []
         """Those without an Income: ages, counts and purchases of the same."""
 
-    def add(
-        self, columns: Columns, *, take: Take, make_cells: Callable[[], Cells] | None = None
-    ) -> None:
+    def add(self, columns: Columns, *, take: Take, make_cells: Callable[[], Cells] | None = None) -> None:
         """Add usable customers.
 
         Args:

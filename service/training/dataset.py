@@ -30,6 +30,17 @@ LARGE_RECORDS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Means:
+    """Say what may read large files, where it is installed; the result is the same with any of them."""
+
+    kernel: KernelUse = KernelUse.AUTO
+    polars: bool = True
+
+
+ALL_MEANS: Final = Means()
+
+
+@dataclass(frozen=True, slots=True)
 class DataReport:
     """Say what was read, used, rejected and filled in: read = used + rejected."""
 
@@ -88,8 +99,7 @@ def read_dataset(
     decimal: str = ".",
     on_progress: Progress = _ignore,
     large: int = LARGE_RECORDS,
-    kernel: KernelUse = KernelUse.AUTO,
-    use_polars: bool = True,
+    means: Means = ALL_MEANS,
 ) -> Dataset:
     """Read all files as one data set; missing incomes become the median of the others.
 
@@ -101,8 +111,7 @@ def read_dataset(
         decimal: What stands before the fraction in text, "." or ",".
         on_progress: Called after every batch.
         large: Above so many usable records they are summed up in cells, and only some are kept.
-        kernel: Whether large files may, or must, be read by the compiled kernel; the result is the same.
-        use_polars: Read large files by polars where it is installed; the result is the same without it.
+        means: What may read large files; the result is the same.
 
     Raises:
         ConfigurationError: An option is not accepted, or the kernel must be used and cannot be.
@@ -111,7 +120,7 @@ def read_dataset(
     if not paths:
         raise ConfigurationError("No customer files were given; at least one CSV or Parquet file is needed")
     column_map = ColumnMap(mapping, decimal=decimal)
-    extension, _ = load_kernel(kernel)
+    extension, _ = load_kernel(means.kernel)
 
     def read(*, is_large: bool) -> Dataset:
         readers = [CustomerReader(path, columns=column_map) for path in paths]
@@ -123,7 +132,7 @@ def read_dataset(
             id_positions=[_find_id(reader, id_column=id_column) for reader in readers],
             rejects_path=rejects_path,
             kernel=extension,
-            use_polars=use_polars,
+            use_polars=means.polars,
             on_progress=on_progress,
         )
         return _finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)

@@ -52,9 +52,7 @@ class Drawing:
         """Return the folded names of the columns that are still kept."""
         return tuple(self._columns)
 
-    def add(
-        self, ages: Floats, incomes: Floats, purchases: Floats, *, hashes: Integers, take: Take
-    ) -> None:
+    def add(self, ages: Floats, incomes: Floats, purchases: Floats, *, hashes: Integers, take: Take) -> None:
         """Draw from usable customers, shape (n_samples,); a missing Income is NaN."""
         drawn = np.flatnonzero(hashes < self._below)
         if len(drawn) > 4 * DRAWN and (limit := _find_limit(hashes[drawn])) is not None:

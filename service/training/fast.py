@@ -1,4 +1,4 @@
-"""Take in a large file block by block: plain rows by what reads them fastest, all others by the usual rules."""
+"""Take in a large file block by block: plain rows the fastest way, all others by the usual rules."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -85,7 +85,7 @@ def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
         fields = list_fields(raw.table.take(pa.array(block.missing)))
         numbers, problems = (raw.records[0] + block.missing).tolist(), _problems(intake)
         intake.reject_ahead(
-            Reject(number, *problems[place], row)
+            Reject(number, column=problems[place][0], reason=problems[place][1], fields=row)
             for number, place, row in zip(numbers, block.blamed.tolist(), fields, strict=True)
         )
     if len(block.odd):

@@ -12,9 +12,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from service.errors import TrainingError
 from service.features import AGE, SPENDING_POWER
 from service.partition import Pair, Partition
+from service.training.distinct import check_enough_records
 from service.training.rounding import round_significant
 from service.training.weighted import Weights
 from service.transform import Transform, transform_all, transform_one
@@ -119,21 +119,6 @@ def _read(pipeline: Pipeline, *, transform: Transform) -> Fit:
         centroids=tuple((x, y) for x, y in kmeans.cluster_centers_.tolist()),
     )
     return Fit(pipeline=pipeline, partition=partition, inertia=round_significant(kmeans.inertia_))
-
-
-def check_enough_records(vectors: npt.NDArray[np.float64], *, k: int) -> None:
-    """Raise TrainingError when there are fewer distinct records than clusters."""
-    if k > len(vectors) or k > (distinct := count_distinct(vectors, enough=k)):
-        found = min(len(vectors), distinct) if k <= len(vectors) else len(vectors)
-        raise TrainingError(
-            f"k={k} needs at least {k} distinct records of ({AGE}, {SPENDING_POWER}), but there are {found}"
-        )
-
-
-def count_distinct(vectors: npt.NDArray[np.float64], *, enough: int) -> int:
-    """Count distinct records, exactly up to `enough`; cheap for large data."""
-    distinct = len(np.unique(vectors[: 100 * enough], axis=0))
-    return distinct if distinct >= enough else len(np.unique(vectors, axis=0))
 
 
 def _publish(pipeline: Pipeline, *, is_ordered: bool) -> None:

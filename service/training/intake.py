@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from service.training.blocks import is_plain_file
+from service.training.blocks import Block, Lines, is_plain_file
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch, CustomerReader
 from service.training.rejects import Reject, RejectedLines, RejectsFile, list_fields
@@ -117,15 +117,16 @@ class Intake:
         """Return what takes the file in block by block, None where nothing does."""
         from service.training.fast import read_lines, read_table  # noqa: PLC0415  # it looks at this module
 
+        is_table = self.reader.file.format == "parquet"
+        if is_table and has_polars:
+            from service.training.plain import parse_table  # noqa: PLC0415  # polars is optional
+
+            return read_table(self, parse_table)
         parsers: list[Parse] = []
         if kernel is not None and RowReader.reads(self.reader):
             parsers.append(RowReader(kernel).parse)
         if has_polars:
-            from service.training.plain import parse_block, parse_table  # noqa: PLC0415  # polars is optional
-
-            if self.reader.file.format == "parquet":
-                return read_table(self, parse_table)
-            parsers.append(parse_block)
+            parsers.append(_parse_by_polars)
         return read_lines(self, parsers) if parsers else None
 
     def add(self, batch: CustomerBatch) -> None:
@@ -185,6 +186,12 @@ class Intake:
 
     def _count(self, rejects: Sequence[Reject]) -> None:
         self.tally.rejected.update(Counter((reject.reason, reject.column) for reject in rejects))
+
+
+def _parse_by_polars(lines: Lines, reader: CustomerReader) -> tuple[Block, list[bytes]] | None:
+    from service.training.plain import parse_block  # noqa: PLC0415  # polars takes a while to import
+
+    return parse_block(lines, reader)
 
 
 def _list_rejects(batch: CustomerBatch) -> list[Reject]:

@@ -17,7 +17,7 @@ from service.errors import ConfigurationError, DatasetError, ServiceError
 from service.settings import Settings, read_settings
 from service.signing import PrivateKey
 from service.training.alignment import Previous
-from service.training.dataset import Dataset, read_dataset
+from service.training.dataset import Dataset, Means, read_dataset
 from service.training.hyperparameters import JobHyperparameters, read_hyperparameters
 from service.training.trainer import TrainedModel, train
 from service.trust import read_signed
@@ -93,6 +93,7 @@ def _run(folders: JobFolders, settings: Settings) -> None:
         id_column=hyperparameters.id_column,
         decimal=hyperparameters.decimal,
         rejects_path=output_data / "rejects.csv",
+        means=Means(kernel=settings.kernel),
     )
     trained = train(dataset, hyperparameters.fit, previous=previous, on_progress=_log_progress)
     version = _write_model(trained, folders.model, sign=sign)

@@ -1,4 +1,4 @@
-"""Read the plain rows of CSV by the compiled kernel, in one pass over the text and without the interpreter's lock."""
+"""Read the plain rows of CSV by the compiled kernel: one pass, without the interpreter's lock."""
 
 from typing import Any, Final
 

@@ -4,8 +4,8 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any, Final
 
@@ -15,21 +15,21 @@ import skops.io
 
 import service
 from service.artifact import MODEL, PIPELINE, REPORT, TRAINING, Provenance
-from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POWER, spending_powers
+from service.features import AGE, INCOME, PURCHASES
 from service.model import Golden, SegmentModel
 from service.partition import Partition
 from service.training.alignment import Aligned, Lineage, Previous, fit_aligned
-from service.training.candidates import CANDIDATES, Candidate, sweep
 from service.training.dataset import Dataset
 from service.training.findings import Findings, examine
-from service.training.fit import N_INIT, check_enough_records
+from service.training.fit import N_INIT
 from service.training.hyperparameters import Hyperparameters
 from service.training.names import Names
 from service.training.personas import describe_segments
 from service.training.population import Population, describe_cells
 from service.training.record import TrainingRecord
 from service.training.report.page import render
-from service.training.selection import Choice, choose
+from service.training.selection import choose
+from service.training.survey import OnProgress, Survey, make_survey
 from service.training.weighted import Weights, quantiles
 
 BORDER_RATIO: Final = 1.25
@@ -38,9 +38,6 @@ BORDER_RATIO: Final = 1.25
 GOLDEN_RECORDS: Final = 32
 
 LIBRARIES: Final = ("numpy", "scikit-learn", "skops", "pyarrow")
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with a stage's name, what is done of it and what there is of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +63,25 @@ def train(
     names: Mapping[str, Names] | None = None,
     on_progress: OnProgress,
 ) -> TrainedModel:
-    """Fit a model to a data set.
+    """Fit a model to a data set; see `fit_survey` for the rest."""
+    survey = make_survey(dataset, hyperparameters, on_progress=on_progress)
+    return fit_survey(survey, previous=previous, names=names, on_progress=on_progress)
+
+
+def fit_survey(
+    survey: Survey,
+    *,
+    previous: Previous | None = None,
+    names: Mapping[str, Names] | None = None,
+    on_progress: OnProgress,
+) -> TrainedModel:
+    """Fit a model to a data set that was looked at.
 
     The result depends on the records, the hyperparameters, the previous version and the names alone, not on
     the order of the records.
 
     Args:
-        dataset: The records.
-        hyperparameters: What the user decided about the fit.
+        survey: Of the records.
         previous: The version to continue: its segments keep their ids and names.
         names: Names given by people, by family of models and segment id.
         on_progress: Told of each stage.
@@ -81,13 +89,14 @@ def train(
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
-    columns, order = _canonical_columns(dataset)
+    dataset, columns, hyperparameters = survey.dataset, survey.columns, survey.hyperparameters
     transform, seed = hyperparameters.transform, hyperparameters.seed
     cells = dataset.cells
     population = Population(columns) if cells is None else Population.of_cells(cells, transform)
-    vectors = np.column_stack([columns[name] for name in FEATURE_NAMES])
-    candidates, choice = _choose_k(
-        vectors, hyperparameters, previous=previous, on_progress=on_progress, used=dataset.report.used
+    choice = choose(
+        survey.candidates,
+        given=hyperparameters.k,
+        previous=None if previous is None else len(previous.model.centroids),
     )
     on_progress("Fitting", 0, 1)
     aligned = fit_aligned(
@@ -101,16 +110,16 @@ def train(
     )
     on_progress("Fitting", 1, 1)
     on_progress("Describing", 0, 1)
-    labels = aligned.fit.partition.assign(vectors)
+    labels = aligned.fit.partition.assign(survey.vectors)
     model = _build_model(dataset, population, aligned, names=_names(aligned, previous, names or {}))
     findings = examine(
         dataset,
         columns,
         labels=labels,
-        order=order,
+        order=survey.order,
         model=model,
         choice=choice,
-        candidates=candidates,
+        candidates=survey.candidates,
         seed=seed,
         population=population,
     )
@@ -120,31 +129,6 @@ def train(
         summary = describe_cells(cells, population, aligned.fit, drawn=len(labels))
     provenance = _provenance(columns, digest=None if cells is None else cells.digest)
     return _gather(dataset, hyperparameters, aligned, model, findings, provenance=provenance, cells=summary)
-
-
-def _choose_k(
-    vectors: npt.NDArray[np.float64],
-    hyperparameters: Hyperparameters,
-    *,
-    previous: Previous | None,
-    on_progress: OnProgress,
-    used: int,
-) -> tuple[list[Candidate], Choice]:
-    """Measure each number of clusters, and choose one unless it is given."""
-    given = hyperparameters.k
-    if given is not None:
-        check_enough_records(vectors, k=given)
-    candidates = sweep(
-        vectors,
-        transform=hyperparameters.transform,
-        seed=hyperparameters.seed,
-        ks=(*CANDIDATES, *([] if given is None else [given])),
-        on_progress=lambda done, total: on_progress("Choosing k", done, total),
-    )
-    if used > len(vectors):
-        candidates = [replace(one, smallest_size=round(one.smallest_share * used)) for one in candidates]
-    before = None if previous is None else len(previous.model.centroids)
-    return candidates, choose(candidates, given=given, previous=before)
 
 
 def _gather(
@@ -200,19 +184,6 @@ def _names(aligned: Aligned, previous: Previous | None, names: Mapping[str, Name
         **{number: name for number, name in kept.items() if name not in taken},
         **given,
     }
-
-
-def _canonical_columns(dataset: Dataset) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.int64]]:
-    """Return the columns with their records in an order that does not depend on the file's, and the order."""
-    powers = spending_powers(dataset.incomes, dataset.purchases)
-    order = np.lexsort((dataset.purchases, dataset.incomes, powers, dataset.ages))
-    columns = {
-        AGE: dataset.ages[order],
-        INCOME: dataset.incomes[order],
-        PURCHASES: dataset.purchases[order],
-        SPENDING_POWER: powers[order],
-    }
-    return columns, order
 
 
 def _build_model(

@@ -13,7 +13,7 @@ import pytest
 
 from service.settings import KernelUse
 from service.training import blocks, plain
-from service.training.dataset import Dataset, read_dataset
+from service.training.dataset import Dataset, Means, read_dataset
 from service.training.hyperparameters import Hyperparameters
 from service.training.numbers import read_numbers
 from service.training.row_reader import RowReader
@@ -75,7 +75,7 @@ def read(path: Path, tmp_path: Path, means: str = "arrow", **options: Any) -> tu
     """Read a file by some of: kernel, polars; without them by pyarrow."""
     rejects = tmp_path / f"rejects {means}.csv"
     kernel = KernelUse.ON if "kernel" in means else KernelUse.OFF
-    options = {"mapping": {}, "large": 1000, "kernel": kernel, "use_polars": "polars" in means, **options}
+    options = {"mapping": {}, "large": 1000, "means": Means(kernel, polars="polars" in means), **options}
     dataset = read_dataset([path], rejects_path=rejects, **options)
     return dataset, rejects.read_bytes() if rejects.exists() else b""
 
