@@ -1,10 +1,11 @@
-/* Offer to Python what reads and sums up customers; both release the interpreter's lock. */
+/* Offer to Python what reads, sums up and clusters customers, with the interpreter's lock released. */
 #include "training.h"
 
 #include <stdatomic.h>
 #include <string.h>
 
 #include "customers.h"
+#include "lloyd.h"
 
 /* ---- buffers -------------------------------------------------------------------------------------------- */
 
@@ -246,6 +247,63 @@ static PyType_Spec sums_spec = {
     .slots = sums_slots,
 };
 
+/* ---- k-means -------------------------------------------------------------------------------------------- */
+
+enum { X, Y, CX, CY, NEAREST, COUNTS, SUMS_X, SUMS_Y, STEP_BUFFERS };
+
+/* Tell whether the buffers hold so many data sets of n records and k centroids. */
+static int are_of_shape(const Py_buffer *views, size_t n_sets, size_t n, size_t k) {
+    for (int i = 0; i < STEP_BUFFERS; i++) {
+        size_t size = i == X || i == Y || i == NEAREST ? n : k;
+        if ((size_t)views[i].len != n_sets * size * sizeof(double)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static PyObject *lloyd_step(PyObject *module, PyObject *args) {
+    PyObject *objects[STEP_BUFFERS], *done = NULL;
+    Py_buffer views[STEP_BUFFERS] = {{0}};
+    Py_ssize_t n_sets;
+    size_t n, k;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "nOOOOOOOO:lloyd_step", &n_sets, &objects[X], &objects[Y], &objects[CX], &objects[CY],
+                          &objects[NEAREST], &objects[COUNTS], &objects[SUMS_X], &objects[SUMS_Y])) {
+        return NULL;
+    }
+    for (int i = 0; i < STEP_BUFFERS; i++) {
+        if (!get_buffer(objects[i], &views[i], i < NEAREST ? PyBUF_SIMPLE : PyBUF_WRITABLE, sizeof(double))) {
+            goto done;
+        }
+    }
+    if (n_sets < 1) {
+        PyErr_SetString(PyExc_ValueError, "there must be a data set");
+        goto done;
+    }
+    n = (size_t)views[X].len / sizeof(double) / (size_t)n_sets;
+    k = (size_t)views[CX].len / sizeof(double) / (size_t)n_sets;
+    if (k < 1 || !are_of_shape(views, (size_t)n_sets, n, k)) {
+        PyErr_SetString(PyExc_ValueError, "the buffers do not hold as many records and clusters as each other");
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    for (size_t set = 0; set < (size_t)n_sets; set++) {
+        kernel_step step = {
+            (double *)views[X].buf + set * n,      (double *)views[Y].buf + set * n,
+            (double *)views[CX].buf + set * k,     (double *)views[CY].buf + set * k,
+            (double *)views[NEAREST].buf + set * n, (int64_t *)views[COUNTS].buf + set * k,
+            (double *)views[SUMS_X].buf + set * k, (double *)views[SUMS_Y].buf + set * k,
+        };
+        kernel_lloyd_step(&step, n, k);
+    }
+    Py_END_ALLOW_THREADS
+    done = Py_NewRef(Py_None);
+done:
+    release_buffers(views, STEP_BUFFERS);
+    return done;
+}
+
 /* ---- the module ----------------------------------------------------------------------------------------- */
 
 static PyMethodDef functions[] = {
@@ -254,6 +312,10 @@ static PyMethodDef functions[] = {
      "Read whole lines without quotes. Fills float64 numbers of the plain rows, and of all rows a kind as uint8 and\n"
      "the end as int64. Return how many rows and plain rows there are; None where a carriage return stands alone or\n"
      "there are more rows than kinds."},
+    {"lloyd_step", lloyd_step, METH_VARARGS,
+     "lloyd_step(n_sets, x, y, cx, cy, nearest, counts, sums_x, sums_y)\n--\n\n"
+     "Assign the records of many data sets to the centroids of each; all float64 but the counts, which are int64.\n"
+     "Fills the squared distance of each record to its centroid, and the records and sums of each cluster."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-/* Add read_rows, Sums and their constants to the module; -1 where that fails. */
+/* Add read_rows, Sums, lloyd_step and their constants to the module; -1 where that fails. */
 int add_training(PyObject *module);
 
 #endif

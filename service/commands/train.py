@@ -190,7 +190,7 @@ def _train_files(
             )
         except DatasetError as exc:
             raise _keep_rejects(exc, rejects=rejects, store=store) from exc
-        survey = make_survey(dataset, hyperparameters, on_progress=on_progress)
+        survey = make_survey(dataset, hyperparameters, kernel=settings.kernel, on_progress=on_progress)
         trained: TrainedModel = fitting.result().fit_survey(
             survey, previous=before, names=names, on_progress=on_progress
         )

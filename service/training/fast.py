@@ -48,6 +48,7 @@ def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Blo
 def _reject_lines(intake: "Intake", block: Block, before: int, lines: Lines) -> None:
     """Reject the rows without Age or Purchases; they are written in turn with the odd ones."""
     if len(block.missing):
+        intake.reader.count(len(block.missing))
         cut = lines.cut(block.missing)
         numbers, blamed = (before + 1 + block.missing).tolist(), block.blamed.tolist()
         intake.reject_lines(RejectedLines(cut, numbers, blamed, _problems(intake)))
@@ -82,6 +83,7 @@ def _add_block(intake: "Intake", block: Block, lines: Lines) -> None:
 def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
     """Take in a part of a Parquet file."""
     if len(block.missing):
+        intake.reader.count(len(block.missing))
         fields = list_fields(raw.table.take(pa.array(block.missing)))
         numbers, problems = (raw.records[0] + block.missing).tolist(), _problems(intake)
         intake.reject_ahead(

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from service.training.lloyd import Floats, fit_many
+from service.training.lloyd import Floats, Stepper, fit_many, step_by_numpy
 
 REFERENCES: Final = 10
 STARTS: Final = 2
@@ -22,7 +22,12 @@ class Gap:
 
 
 def measure_gaps(
-    x: Floats, y: Floats, inertias: Mapping[int, float], *, random: np.random.RandomState
+    x: Floats,
+    y: Floats,
+    inertias: Mapping[int, float],
+    *,
+    random: np.random.RandomState,
+    stepper: Stepper = step_by_numpy,
 ) -> dict[int, Gap]:
     """Return the gap of each number of clusters.
 
@@ -31,13 +36,16 @@ def measure_gaps(
         y: Second feature.
         inertias: By number of clusters, of the fits to these records.
         random: Where references and starts are drawn from.
+        stepper: Of the fits.
 
     Source: Tibshirani, Walther and Hastie, 2001, with the box along the principal components.
     """
     reference_x, reference_y = _references(x, y, random=random)
     gaps = {}
     for k, inertia in inertias.items():
-        logs = _logs(fit_many(reference_x, reference_y, k=k, starts=STARTS, random=random).inertia)
+        logs = _logs(
+            fit_many(reference_x, reference_y, k=k, starts=STARTS, random=random, stepper=stepper).inertia
+        )
         error = float(logs.std() * np.sqrt(1 + 1 / REFERENCES))
         gaps[k] = Gap(float(logs.mean() - _logs(np.array([inertia]))[0]), error)
     return gaps

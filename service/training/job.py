@@ -95,7 +95,9 @@ def _run(folders: JobFolders, settings: Settings) -> None:
         rejects_path=output_data / "rejects.csv",
         means=Means(kernel=settings.kernel),
     )
-    trained = train(dataset, hyperparameters.fit, previous=previous, on_progress=_log_progress)
+    trained = train(
+        dataset, hyperparameters.fit, previous=previous, kernel=settings.kernel, on_progress=_log_progress
+    )
     version = _write_model(trained, folders.model, sign=sign)
     try:
         output_data.mkdir(parents=True, exist_ok=True)

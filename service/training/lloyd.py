@@ -7,8 +7,9 @@ digest of a model, depend on them. Only IEEE additions and multiplications in a 
 Source: Lloyd, 1982; starts by greedy k-means++: Arthur and Vassilvitskii, 2007.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,60 @@ class Centroids:
         return labels
 
 
-def fit_many(x: Floats, y: Floats, *, k: int, starts: int, random: np.random.RandomState) -> Centroids:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Hold what a step of all data sets found, in arrays of shape (n_datasets, k) but for the first."""
+
+    inertia: Floats
+    """Shape (n_datasets,)."""
+    counts: Labels
+    sums_x: Floats
+    sums_y: Floats
+
+
+Stepper = Callable[[Floats, Floats, Floats, Floats], Step]
+"""Assigns the records of each data set to its centroids: x, y, then the x and y of the centroids."""
+
+
+def step_by_numpy(x: Floats, y: Floats, cx: Floats, cy: Floats) -> Step:
+    """Assign records to centroids by numpy, which is always there."""
+    labels, nearest = _assign(x, y, cx, cy)
+    shape = cx.shape
+    cells = (labels + np.arange(shape[0])[:, None] * shape[1]).ravel()
+    counts: Labels = np.bincount(cells, minlength=cx.size).reshape(shape)
+    sums_x, sums_y = (
+        np.bincount(cells, weights=values.ravel(), minlength=cx.size).reshape(shape).astype(np.float64)
+        for values in (x, y)
+    )
+    return Step(nearest.sum(axis=1), counts, sums_x, sums_y)
+
+
+def step_by_kernel(extension: Any) -> Stepper:
+    """Return what assigns records to centroids by the compiled kernel, with the same bits."""
+
+    def step(x: Floats, y: Floats, cx: Floats, cy: Floats) -> Step:
+        nearest, counts = np.empty(x.shape), np.empty(cx.shape, dtype=np.int64)
+        sums_x, sums_y = np.empty(cx.shape), np.empty(cx.shape)
+        extension.lloyd_step(len(x), x, y, cx, cy, nearest, counts, sums_x, sums_y)
+        return Step(nearest.sum(axis=1), counts, sums_x, sums_y)
+
+    return step
+
+
+def make_stepper(extension: Any) -> Stepper:
+    """Return the faster of both; None stands for an extension that is not to be used."""
+    return step_by_numpy if extension is None else step_by_kernel(extension)
+
+
+def fit_many(
+    x: Floats,
+    y: Floats,
+    *,
+    k: int,
+    starts: int,
+    random: np.random.RandomState,
+    stepper: Stepper = step_by_numpy,
+) -> Centroids:
     """Fit k clusters to every data set, the best of some starts.
 
     Args:
@@ -52,23 +106,26 @@ def fit_many(x: Floats, y: Floats, *, k: int, starts: int, random: np.random.Ran
         k: Number of clusters.
         starts: Fits a data set.
         random: Where the starts are drawn from.
+        stepper: Numpy's or the kernel's.
     """
     many_x, many_y = np.repeat(x, starts, axis=0), np.repeat(y, starts, axis=0)
     cx, cy = _seed(many_x, many_y, k=k, random=random)
-    inertia = _iterate(many_x, many_y, cx, cy)
+    inertia = _iterate(many_x, many_y, cx, cy, stepper=stepper)
     best = inertia.reshape(-1, starts).argmin(axis=1) + np.arange(len(x)) * starts
     return Centroids(cx[best], cy[best], inertia[best])
 
 
-def _iterate(x: Floats, y: Floats, cx: Floats, cy: Floats) -> Floats:
+def _iterate(x: Floats, y: Floats, cx: Floats, cy: Floats, *, stepper: Stepper) -> Floats:
     """Move the centroids, in place, until they stay; return the inertias."""
     inertia = np.empty(len(x))
     running = np.arange(len(x))
     for _ in range(MAX_ITERATIONS):
-        labels, nearest = _assign(x, y, cx[running], cy[running])
-        new_x, new_y = _means(x, y, labels, cx[running], cy[running])
+        step = stepper(x, y, cx[running], cy[running])
+        filled = step.counts > 0  # an empty cluster keeps its centroid
+        new_x = np.divide(step.sums_x, step.counts, out=cx[running], where=filled)
+        new_y = np.divide(step.sums_y, step.counts, out=cy[running], where=filled)
         shift = ((new_x - cx[running]) ** 2 + (new_y - cy[running]) ** 2).sum(axis=1)
-        cx[running], cy[running], inertia[running] = new_x, new_y, nearest.sum(axis=1)
+        cx[running], cy[running], inertia[running] = new_x, new_y, step.inertia
         moves = shift > TOLERANCE
         if not moves.any():
             break
@@ -95,20 +152,6 @@ def _square_distances(x: Floats, y: Floats, cx: Floats, cy: Floats, *, out: Floa
     np.subtract(y, cy, out=buffer)
     np.multiply(buffer, buffer, out=buffer)
     np.add(out, buffer, out=out)
-
-
-def _means(x: Floats, y: Floats, labels: Labels, cx: Floats, cy: Floats) -> tuple[Floats, Floats]:
-    """Return the mean of each cluster; an empty one keeps its centroid."""
-    shape = cx.shape
-    cells = (labels + np.arange(shape[0])[:, None] * shape[1]).ravel()
-    counts = np.bincount(cells, minlength=cx.size).reshape(shape)
-    sums_x = np.bincount(cells, weights=x.ravel(), minlength=cx.size).reshape(shape)
-    sums_y = np.bincount(cells, weights=y.ravel(), minlength=cx.size).reshape(shape)
-    filled = counts > 0
-    return (
-        np.divide(sums_x, counts, out=cx.copy(), where=filled),
-        np.divide(sums_y, counts, out=cy.copy(), where=filled),
-    )
 
 
 def _seed(x: Floats, y: Floats, *, k: int, random: np.random.RandomState) -> tuple[Floats, Floats]:

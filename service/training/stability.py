@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from service.training.lloyd import Floats, Labels, fit_many
+from service.training.lloyd import Floats, Labels, Stepper, fit_many, step_by_numpy
 
 STARTS: Final = 3
 """Starts of a fit to a bootstrap sample."""
@@ -23,7 +23,14 @@ class Stability:
 
 
 def measure_stability(
-    x: Floats, y: Floats, labels: Labels, *, k: int, bootstraps: int, random: np.random.RandomState
+    x: Floats,
+    y: Floats,
+    labels: Labels,
+    *,
+    k: int,
+    bootstraps: int,
+    random: np.random.RandomState,
+    stepper: Stepper = step_by_numpy,
 ) -> Stability:
     """Fit bootstrap samples, label all records by each fit and compare with `labels`.
 
@@ -34,12 +41,13 @@ def measure_stability(
         k: Number of clusters.
         bootstraps: Number of samples.
         random: Where samples and starts are drawn from.
+        stepper: Of the fits.
 
     Source: Hennig, 2007, "Cluster-wise assessment of cluster stability"; adjusted Rand index: Hubert and
     Arabie, 1985.
     """
     drawn = random.randint(0, len(x), size=(bootstraps, len(x)))
-    fits = fit_many(x[drawn], y[drawn], k=k, starts=STARTS, random=random)
+    fits = fit_many(x[drawn], y[drawn], k=k, starts=STARTS, random=random, stepper=stepper)
     tables = cross_tables(labels, fits.label(x, y), k=k)
     return Stability(
         adjusted_rand=float(np.mean([adjusted_rand(table) for table in tables])),

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from service.compiled import load_kernel
 from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POWER, spending_powers
+from service.settings import KernelUse
 from service.training.candidates import CANDIDATES, Candidate, sweep
 from service.training.dataset import Dataset
 from service.training.distinct import check_enough_records
 from service.training.hyperparameters import Hyperparameters
+from service.training.lloyd import make_stepper
 
 OnProgress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done of it and what there is of it."""
@@ -34,10 +37,23 @@ class Survey:
         return np.column_stack([self.columns[name] for name in FEATURE_NAMES])
 
 
-def make_survey(dataset: Dataset, hyperparameters: Hyperparameters, *, on_progress: OnProgress) -> Survey:
+def make_survey(
+    dataset: Dataset,
+    hyperparameters: Hyperparameters,
+    *,
+    kernel: KernelUse = KernelUse.AUTO,
+    on_progress: OnProgress,
+) -> Survey:
     """Put the records in order, and measure each number of clusters.
 
+    Args:
+        dataset: The records.
+        hyperparameters: What the user decided about the fit.
+        kernel: Whether the compiled kernel may, or must, be used; the result does not depend on it.
+        on_progress: Told of each stage.
+
     Raises:
+        ConfigurationError: The kernel must be used, and cannot be.
         TrainingError: There are fewer distinct records than clusters.
     """
     columns, order = _canonical_columns(dataset)
@@ -45,11 +61,13 @@ def make_survey(dataset: Dataset, hyperparameters: Hyperparameters, *, on_progre
     given, used = hyperparameters.k, dataset.report.used
     if given is not None:
         check_enough_records(vectors, k=given)
+    extension, _ = load_kernel(kernel)
     candidates = sweep(
         vectors,
         transform=hyperparameters.transform,
         seed=hyperparameters.seed,
         ks=(*CANDIDATES, *([] if given is None else [given])),
+        stepper=make_stepper(extension),
         on_progress=lambda done, total: on_progress("Choosing k", done, total),
     )
     if used > len(vectors):

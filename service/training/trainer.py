@@ -18,6 +18,7 @@ from service.artifact import MODEL, PIPELINE, REPORT, TRAINING, Provenance
 from service.features import AGE, INCOME, PURCHASES
 from service.model import Golden, SegmentModel
 from service.partition import Partition
+from service.settings import KernelUse
 from service.training.alignment import Aligned, Lineage, Previous, fit_aligned
 from service.training.dataset import Dataset
 from service.training.findings import Findings, examine
@@ -61,10 +62,11 @@ def train(
     *,
     previous: Previous | None = None,
     names: Mapping[str, Names] | None = None,
+    kernel: KernelUse = KernelUse.AUTO,
     on_progress: OnProgress,
 ) -> TrainedModel:
-    """Fit a model to a data set; see `fit_survey` for the rest."""
-    survey = make_survey(dataset, hyperparameters, on_progress=on_progress)
+    """Fit a model to a data set; `make_survey` and `fit_survey` say how."""
+    survey = make_survey(dataset, hyperparameters, kernel=kernel, on_progress=on_progress)
     return fit_survey(survey, previous=previous, names=names, on_progress=on_progress)
 
 

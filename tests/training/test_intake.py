@@ -100,8 +100,11 @@ def watch(monkeypatch: pytest.MonkeyPatch, means: str) -> list[tuple[blocks.Bloc
     return found
 
 
-def fit(dataset: Dataset, transform: Transform = Transform.NONE) -> TrainedModel:
-    return train(dataset, Hyperparameters(k=4, transform=transform, seed=42), on_progress=lambda *_: None)
+def fit(
+    dataset: Dataset, transform: Transform = Transform.NONE, *, kernel: KernelUse = KernelUse.OFF
+) -> TrainedModel:
+    hyperparameters = Hyperparameters(k=4, transform=transform, seed=42)
+    return train(dataset, hyperparameters, kernel=kernel, on_progress=lambda *_: None)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -120,8 +123,10 @@ def test_every_reader_gives_the_same(
     assert fast.cells is not None
     assert usual.cells is not None
     assert fast.cells.digest == usual.cells.digest
-    assert fit(fast).files["model.json"] == fit(usual).files["model.json"]
-    assert fit(fast).files["training.json"] == fit(usual).files["training.json"]
+    kernel = KernelUse.ON if "kernel" in means else KernelUse.OFF
+    models = [fit(fast, kernel=kernel), fit(usual)]
+    for name in ("model.json", "training.json", "report.html"):
+        assert models[0].files[name] == models[1].files[name], name
 
 
 def test_a_large_file_is_judged_like_a_small_one(means: str, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Many fits at once are as good as scikit-learn's one by one, and the same with the same seed."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from service.training.lloyd import fit_many
+from service.training.lloyd import fit_many, step_by_kernel, step_by_numpy
 from service.training.sampling import draw_positions, random_source
 from service.training.silhouette import silhouettes
 from service.training.stability import adjusted_rand, cross_tables, jaccards
@@ -30,6 +32,35 @@ def test_each_data_set_has_its_own_fit() -> None:
     assert (abs(found.x[1] - 100) < 5).all()
     assert found.label(X, Y).shape == (2, 400)
     assert set(found.label(X, Y)[0].tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 2_500])
+@pytest.mark.parametrize("k", [1, 2, 7, 30])
+def test_the_kernel_takes_the_same_step(extension: Any, n: int, k: int) -> None:
+    random = np.random.default_rng(n * 100 + k)
+    x, y = random.normal(size=(2, 3, n))
+    x[1], y[1] = random.integers(0, 4, (2, n))  # ties, and centroids that lie on records or on each other
+    cx, cy = random.normal(size=(2, 3, k))
+    cx[1], cy[1] = random.integers(0, 4, (2, k))
+    cx[2, -1] = 1e9  # nobody's
+
+    found, expected = step_by_kernel(extension)(x, y, cx, cy), step_by_numpy(x, y, cx, cy)
+
+    for name in ("inertia", "counts", "sums_x", "sums_y"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+    assert k == 1 or expected.counts[2, -1] == 0
+
+
+def test_the_kernel_refuses_arrays_that_do_not_fit(extension: Any) -> None:
+    x, c, counts = np.ones((2, 5)), np.ones((2, 3)), np.ones((2, 3), dtype=np.int64)
+
+    extension.lloyd_step(2, x, x, c, c, x.copy(), counts, c.copy(), c.copy())
+    for sets, nearest, sums in ((2, np.ones((2, 4)), c.copy()), (2, x.copy(), np.ones((2, 2)))):
+        with pytest.raises(ValueError, match="as many records"):
+            extension.lloyd_step(sets, x, x, c, c, nearest, counts, sums, c.copy())
+    for sets in (0, -1, 3, 2**40):
+        with pytest.raises(ValueError, match=r"data set|as many records"):
+            extension.lloyd_step(sets, x, x, c, c, x.copy(), counts, c.copy(), c.copy())
 
 
 def test_records_that_are_alike_do_no_harm() -> None:
