@@ -64,8 +64,8 @@ def _count_quotes(path: Path, *, encoding: str) -> int | None:
     decoder = codecs.getincrementaldecoder(encoding)()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
-            # What is ASCII need not be decoded, unless a character is under way or each takes two bytes.
-            is_plain = encoding == "utf-8" and chunk.isascii() and not decoder.getstate()[0]
+            # What is ASCII need not be decoded; a character that it cuts short is refused in the end.
+            is_plain = encoding == "utf-8" and chunk.isascii()
             if b"\0" in chunk and encoding != "utf-16":
                 return None
             text = "" if is_plain else decoder.decode(chunk)

@@ -14,6 +14,7 @@ import pytest
 from service.settings import KernelUse
 from service.training import blocks, plain
 from service.training.dataset import Dataset, Means, read_dataset
+from service.training.dialect import find_encoding
 from service.training.hyperparameters import Hyperparameters
 from service.training.numbers import read_numbers
 from service.training.row_reader import RowReader
@@ -73,10 +74,17 @@ def write(path: Path, rows: list[str], *, end: str = "\n") -> Path:
 
 def read(path: Path, tmp_path: Path, means: str = "arrow", **options: Any) -> tuple[Dataset, bytes]:
     """Read a file by some of: kernel, polars; without them by pyarrow."""
+    return read_all([path], tmp_path, means, **options)
+
+
+def read_all(
+    paths: list[Path], tmp_path: Path, means: str = "arrow", **options: Any
+) -> tuple[Dataset, bytes]:
+    """Read files as one data set, and return it with the file of rejects."""
     rejects = tmp_path / f"rejects {means}.csv"
     kernel = KernelUse.ON if "kernel" in means else KernelUse.OFF
     options = {"mapping": {}, "large": 1000, "means": Means(kernel, polars="polars" in means), **options}
-    dataset = read_dataset([path], rejects_path=rejects, **options)
+    dataset = read_dataset(paths, rejects_path=rejects, **options)
     return dataset, rejects.read_bytes() if rejects.exists() else b""
 
 
@@ -280,3 +288,30 @@ def test_few_different_customers_are_all_drawn(means: str, tmp_path: Path) -> No
     assert len(kinds) == 840
     assert counts.max() <= counts.min() + 2
     assert [one.column for one in dataset.attributes] == ["Gender"]
+
+
+@pytest.mark.parametrize("note", ["plain", "one, two"])
+def test_rejected_lines_are_kept_field_by_field(means: str, tmp_path: Path, note: str) -> None:
+    rows = [f"{20 + number % 50};{30_000 + number};{number % 30};{note}" for number in range(3000)]
+    rows[7], rows[9], rows[11] = f";5;1;{note}", f"x;5;1;{note}", f"30;5;;{note}"
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("\n".join(["Age;Income;Purchases;Note", *rows]) + "\n")
+    second.write_text("\n".join(["Age;Income;Purchases;Other", *rows]) + "\r\n")
+
+    for paths in ([first], [first, second]):
+        (_, fast), (_, usual) = read_all(paths, tmp_path, means), read_all(paths, tmp_path)
+
+        assert fast == usual
+        assert fast.count(b"is missing") == 2 * len(paths)
+
+
+def test_a_letter_between_two_reads_is_whole(tmp_path: Path) -> None:
+    for before in range(4):
+        path = tmp_path / f"{before}.csv"
+        begin = b"Age,Income,Purchases,Note\n30,5,1,"
+        path.write_bytes(begin + b"x" * ((1 << 20) - len(begin) - before) + "\u20ac\n40,5,1,y\n".encode())
+
+        assert find_encoding(path) == ("utf-8", 0)
+
+        path.write_bytes(path.read_bytes().replace("\u20ac".encode(), "\u20ac".encode()[:2]))
+        assert find_encoding(path) == ("cp1252", 0)
