@@ -11,7 +11,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from service.errors import CorruptArtifactError
 
@@ -95,7 +95,7 @@ class _Capped:
         return content
 
     def finish(self) -> None:
-        """Read to the end, where gzip keeps its checksum."""
+        """Read what tarfile has left, to the end, where gzip keeps its checksum."""
         while self.read(_BLOCK_BYTES):
             pass
 
@@ -131,11 +131,22 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 _check_size(name, member.size)
                 content = archive.extractfile(member)
                 yield name, content.read() if content else b""
-            capped.finish()  # tarfile takes a damaged header for the end of the archive
+            _finish(archive.fileobj)
+            capped.finish()
     except _BROKEN as exc:
         raise CorruptArtifactError(
             f"{path} is not a gzip-compressed tar archive, or is damaged or cut short"
         ) from exc
+
+
+def _finish(rest: Any) -> None:
+    """Read what is behind the end of an archive: other readers may go on there, and unpack something else.
+
+    Tarfile also takes a damaged header for the end.
+    """
+    while block := rest.read(_BLOCK_BYTES):
+        if block.count(0) < len(block):
+            raise CorruptArtifactError("the artifact holds something behind its end, or is damaged")
 
 
 def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:
