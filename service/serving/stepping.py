@@ -124,14 +124,9 @@ class SteppingProtocol(HttpToolsProtocol):
         self.outlet = Outlet(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the connection."""
+        """Let go of the connection; uvicorn tells the newest request alone, and not the one under way."""
         self._leave()
         super().connection_lost(exc)
-
-    def cut_off(self) -> None:
-        """Close the connection at once, whatever is still to be sent; nothing may be written any more."""
-        self._leave()
-        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, or its first step."""
@@ -301,7 +296,7 @@ class SteppingProtocol(HttpToolsProtocol):
     def _throw_away(self, data: bytes) -> None:
         self._rest_bytes += len(data)
         if self._rest_bytes > MAX_REST_BYTES:
-            self.cut_off()
+            self.transport.abort()
 
     def _stay(self, rest: bytes) -> None:
         """Parse a request that would change the protocol again, without that wish.

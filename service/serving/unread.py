@@ -40,7 +40,7 @@ class Unread:
             excess -= size
             closed, dropped_bytes = closed + 1, dropped_bytes + size
             del self._behind[other]
-            other.cut_off()
+            other.transport.abort()
         if closed:
             _logger.warning("Answers that were not read dropped count=%d", closed)
         return dropped_bytes

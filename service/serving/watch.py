@@ -126,7 +126,7 @@ class WatchedProtocol(SteppingProtocol):
             self.transport.write(STATUS_LINE[408] + headers % len(body) + body)
             self.transport.close()
         elif wait is Wait.ANSWER:
-            self.cut_off()
+            self.transport.abort()
         else:
             self.transport.close()
 
@@ -167,7 +167,7 @@ class Watch:
         ]
         oldest: list[Any] = sorted(idle, key=lambda other: other.since_s)[:batch] or [newest]  # type: ignore[union-attr]
         for connection in oldest:
-            connection.cut_off()
+            connection.transport.abort()
         _logger.warning("Connections closed to make room count=%d", len(oldest))
 
     def _look(self, connections: set[Any]) -> None:
