@@ -14,6 +14,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.serving.framing import is_framed_plainly, is_host, is_of_another_protocol
+from service.serving.outlet import Outlet
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """Names and values of one request's headers together, with HEADER_COST for each."""
@@ -59,25 +60,6 @@ class HeldFlow(FlowControl):
         """Go on reading, unless bytes wait."""
         if not self.is_held:
             super().resume_reading()
-
-
-class Outlet:
-    """Be the transport that an answer is written to, and know what it takes: all of it, until all is sent."""
-
-    __slots__ = ("_transport", "close", "is_closing", "written_bytes")
-
-    def __init__(self, transport: Any) -> None:
-        """Write to a connection's transport."""
-        self._transport = transport
-        self.is_closing = transport.is_closing
-        self.close = transport.close
-        self.written_bytes = 0
-        """The last time."""
-
-    def write(self, data: bytes) -> None:
-        """Pass a part of an answer on."""
-        self.written_bytes = len(data)
-        self._transport.write(data)
 
 
 class SteppingProtocol(HttpToolsProtocol):
