@@ -74,7 +74,7 @@ wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 image: ## Build the image (BASE_IMAGE=... for another base, PIP_CONF=FILE for another index)
 	docker build $(IMAGE_OPTIONS) --tag $(IMAGE) .
 
-image-again: ## Build the image once more without the cache, and compare the layers
+image-again: ## Build the image once more without the cache, twice where need be, and compare the layers
 	$(PYTHON) docker/again.py $(IMAGE) $(IMAGE_OPTIONS)
 
 sbom: $(VENV)/dev.stamp $(SUPPLY)/stamp ## Write the image's bill of materials to build/sbom.json, and check it against the pins

@@ -37,6 +37,8 @@ def render() -> str:
     parts = [
         "# Licences of what segserve brings along",
         "",
+        "None is chosen yet for segserve itself: that is its owner's to decide.",
+        "",
         "As each package's own metadata say. Versions are in the files of pins, with hashes; texts in",
         "the packages, in the image below `/opt/segserve/lib/*.dist-info`. Written by `make docs`.",
     ]

@@ -330,16 +330,18 @@ def _http_seeds() -> list[bytes]:
     chunked = f"Host: a\r\nTransfer-Encoding: chunked\r\n\r\ne;x\r\n{body}\r\n0\r\nX: y\r\n\r\n"
     return _texts(
         f"POST /invocations HTTP/1.1\r\n{sized}", f"POST /invocations HTTP/1.1\r\n{chunked}",
-        f"POST /invocations HTTP/1.1\r\n{sized}GET /ping HTTP/1.1\r\n\r\n", "GET /ping HTTP/1.0\r\n\r\n",
+        f"POST /invocations HTTP/1.1\r\n{sized}GET /ping HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /ping HTTP/1.0\r\n\r\n",
         f"POST /invocations HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n{sized}",
-        "GET /x%00 HTTP/1.1\r\n\r\n",
+        "GET /x%00 HTTP/1.1\r\nHost: a\r\n\r\n",
         f"POST /invocations HTTP/1.1\r\nExpect: 100-continue\r\n{sized}",
-        "GET http://a/ping HTTP/1.1\r\n\r\n",
+        "GET http://a/ping HTTP/1.1\r\nHost: a\r\n\r\n",
         f"POST /endpoints/e/invocations HTTP/1.1\r\nX-Amzn-SageMaker-Inference-Id: a\r\n{sized}", "\r\n\r\n",
         f"POST /endpoints/e/invocations-response-stream HTTP/1.1\r\n{sized}",
-        "GET /execution-parameters HTTP/1.1\r\n\r\n",
-        "HEAD /ping HTTP/1.1\r\nConnection: close\r\n\r\nGET /ping HTTP/1.1\r\n\r\n",
-        "GET /docs/static/../x HTTP/1.1\r\n\r\n",
+        "GET /execution-parameters HTTP/1.1\r\nHost: a\r\n\r\n",
+        f"POST /invocations HTTP/1.1\r\nContent-Encoding: gzip\r\n{sized}",
+        "HEAD /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /ping HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /docs/static/../x HTTP/1.1\r\nHost: a\r\n\r\n",
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from service.errors import CorruptArtifactError
 
@@ -95,7 +95,7 @@ class _Capped:
         return content
 
     def finish(self) -> None:
-        """Read to the end, where gzip keeps its checksum."""
+        """Read what tarfile has left, to the end, where gzip keeps its checksum."""
         while self.read(_BLOCK_BYTES):
             pass
 
@@ -105,7 +105,12 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        member = super().frombuf(buf, encoding, errors)
+        try:
+            member = super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as exc:
+            if buf.count(0) < len(buf):
+                raise ValueError("a damaged header, which tarfile takes for the end") from exc
+            raise
         if member.type in _EXTENDED and not 0 <= member.size <= MAX_HEADER_BYTES:
             raise CorruptArtifactError(
                 f"the artifact holds a tar header that is not of 0 to {MAX_HEADER_BYTES} bytes"
@@ -131,11 +136,20 @@ def _read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
                 _check_size(name, member.size)
                 content = archive.extractfile(member)
                 yield name, content.read() if content else b""
-            capped.finish()  # tarfile takes a damaged header for the end of the archive
+            has_more = _has_more(archive.fileobj)
+            capped.finish()
+            if has_more:
+                raise CorruptArtifactError("the artifact holds something behind its end")
     except _BROKEN as exc:
         raise CorruptArtifactError(
             f"{path} is not a gzip-compressed tar archive, or is damaged or cut short"
         ) from exc
+
+
+def _has_more(rest: Any) -> bool:
+    """Tell whether there is anything behind an archive's end: other readers may go on there."""
+    blocks: Iterator[bytes] = iter(lambda: rest.read(_BLOCK_BYTES), b"")
+    return sum(len(block) - block.count(0) for block in blocks) > 0
 
 
 def _read_folder(path: Path) -> Iterator[tuple[str, bytes]]:

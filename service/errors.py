@@ -169,6 +169,10 @@ class UnsupportedContentTypeError(InvocationError):
     code = "UnsupportedContentType"
 
 
+class UnsupportedEncodingError(UnsupportedContentTypeError):
+    """Raised when a payload is compressed, as its Content-Encoding says: unpacked it could be of any size."""
+
+
 class NotAcceptableError(InvocationError):
     """Raised when none of the content types in Accept can be produced."""
 

@@ -167,11 +167,14 @@ class Store:
         Raises:
             ModelNotFoundError: Nothing was in production before.
         """
+        nothing = ModelNotFoundError(
+            f"the model store {self.root} has no earlier production model to roll back to"
+        )
         if not self._read_channels().history:
-            raise ModelNotFoundError(
-                f"the model store {self.root} has no earlier production model to roll back to"
-            )
+            raise nothing
         with self._channels_locked() as channels:
+            if not channels.history:  # another was faster
+                raise nothing
             *history, previous = channels.history
             self._write_channels(Channels(channels.latest, previous, tuple(history)))
         return previous

@@ -1,7 +1,10 @@
 """What builds the image: the scripts that trim a base, settle files, and compare two builds."""
 
+import json
 import os
 import runpy
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -107,3 +110,62 @@ def test_files_in_another_order_are_the_engines_choice(tmp_path: Path) -> None:
     second = archive(tmp_path / "second.tar", {"b": b"", "a": b""})
 
     assert list(load("again.py")["differences"]([first], [second])) == []
+
+
+FAKE = """#!{python}
+import json, pathlib, shutil, sys
+here = pathlib.Path({folder!r})
+state = here / "built"
+count = int(state.read_text()) if state.exists() else 0
+match sys.argv[1:]:
+    case ["build", *_]:
+        state.write_text(str(count + 1))
+    case ["image", "inspect", *_, image]:
+        builds = json.loads((here / "builds.json").read_text())
+        print(json.dumps(builds[count if image.endswith("-again") else 0]))
+    case ["save", "--output", path, image]:
+        shutil.copy(here / ("again.tar" if image.endswith("-again") else "first.tar"), path)
+"""
+"""An engine of which each build has the layers of a list, and two images that can be saved."""
+
+
+def saved(path: Path, layer: Path) -> None:
+    """Write an image of one layer as an engine saves it."""
+    manifest = path.with_name("manifest.json")
+    manifest.write_text(json.dumps([{"Layers": ["layer.tar"]}]))
+    with tarfile.open(path, "w") as image:
+        image.add(manifest, "manifest.json")
+        image.add(layer, "layer.tar")
+
+
+@pytest.mark.parametrize(
+    ("builds", "again", "code", "built", "said"),
+    [
+        ([["a", "b"], ["a", "b"]], {"x": b"1"}, 0, 1, "built 2 times: 2 of 2 layers are twice the same"),
+        ([["a", "b"], ["c", "b"], ["c", "b"]], {"x": b"1"}, 0, 2, "built 3 times: 2 of 2 layers are twice"),
+        ([["a", "b"], ["c", "b"], ["a", "d"]], {"x": b"1"}, 0, 2, "built 3 times: 2 of 2 layers are twice"),
+        ([["a", "b"], ["c", "b"], ["d", "b"]], {"x": b"1"}, 0, 2, "built 3 times: 1 of 2 layers are twice"),
+        ([["a", "b"], ["c", "b"]], {"x": b"2"}, 1, 1, "x: sha256"),
+    ],
+)
+def test_an_image_is_built_until_each_layer_was_twice_the_same(
+    tmp_path: Path, builds: list[list[str]], again: dict[str, bytes], code: int, built: int, said: str
+) -> None:
+    saved(tmp_path / "first.tar", archive(tmp_path / "one.tar", {"x": b"1"}))
+    saved(tmp_path / "again.tar", archive(tmp_path / "other.tar", again))
+    (tmp_path / "builds.json").write_text(json.dumps([*builds, ["z", "z"]]))
+    engine = tmp_path / "bin" / "docker"
+    engine.parent.mkdir()
+    engine.write_text(FAKE.format(python=sys.executable, folder=str(tmp_path)))
+    engine.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, str(DOCKER / "again.py"), "image"],
+        env={**os.environ, "PATH": f"{engine.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout
+    assert (tmp_path / "built").read_text() == str(built)

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -91,6 +91,21 @@ def test_production_is_served_before_latest_and_can_be_rolled_back(store: Store,
     assert store.resolve("production").parent.name == first
     with pytest.raises(ModelNotFoundError, match="no earlier production"):
         store.rollback()
+
+
+def test_of_two_who_roll_back_at_once_one_is_told_that_there_is_nothing_left(
+    store: Store, artifact: Artifact
+) -> None:
+    first, second = add(store, artifact), add(store, artifact)
+    store.promote(first)
+    store.promote(second)
+    with ThreadPoolExecutor(2) as pool, store._locked():
+        waiting = [pool.submit(store.rollback) for _ in range(2)]
+        wait(waiting, timeout=0.2)  # both have seen that there is something, and wait for the lock
+    results = [future.exception() or future.result() for future in waiting]
+
+    assert [result for result in results if isinstance(result, str)] == [first]
+    assert [type(result) for result in results if not isinstance(result, str)] == [ModelNotFoundError]
 
 
 def test_unfinished_and_foreign_folders_are_not_versions(store: Store, artifact: Artifact) -> None:

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,21 @@ import pytest
 
 from service.artifact import Artifact, pack, read_artifact
 from tests.conftest import DEADLINE_S, clean_environment, start_server
-from tests.untrusted import ARCHIVES, FORGERIES, NOON, PROVENANCE, write_attacks
+from tests.untrusted import (
+    ARCHIVES,
+    FORGERIES,
+    MIB,
+    NOON,
+    PROVENANCE,
+    Files,
+    beside,
+    header,
+    member,
+    pax,
+    seal_all,
+    tar,
+    write_attacks,
+)
 
 MAX_GROWTH_MB = 450
 """MAX_ARCHIVE_BYTES, and room for one more copy of the largest file."""
@@ -95,6 +111,49 @@ def test_the_same_files_untouched_are_served(tmp_path: Path, artifact: Artifact)
     """The attacks are refused for what is wrong with them, not for how they are made."""
     path = tmp_path / "model.tar.gz"
     path.write_bytes(pack(artifact.files, provenance=PROVENANCE, created=NOON)[1])
+
+    assert read_artifact(path).model.digest == artifact.model.digest
+
+
+HARMLESS: dict[str, Callable[[Files], bytes]] = {
+    "as it is": beside,
+    "dates by pax": lambda files: in_pax(files, mtime="1e400", atime="nan", ctime="-1"),
+    "dates that are none": lambda files: in_pax(files, mtime="x" * 1000),
+    "sizes by pax": lambda files: in_pax(files, size=None),
+    "names by pax": lambda files: in_pax(files, path=None),
+    "a comment by pax": lambda files: in_pax(files, comment="x" * 30_000, uid="-5", gname="x" * 1000),
+    "names with ./": lambda files: tar(
+        *(member(f"./{name}", content) for name, content in seal_all(files).items())
+    ),
+    "long names": lambda files: tar(
+        *(
+            member("n", f"{name}\0".encode(), tarfile.GNUTYPE_LONGNAME) + member("x" * 90, content)
+            for name, content in seal_all(files).items()
+        )
+    ),
+    "a folder": lambda files: tar(
+        header("./", tarfile.DIRTYPE), *(member(*item) for item in seal_all(files).items())
+    ),
+    "a long end": lambda files: beside(files, bytes(MIB)),
+    "no end": lambda files: tar(*(member(*item) for item in seal_all(files).items()), end=b""),
+}
+"""Ways to write the same archive, which tools that are none of ours may take."""
+
+
+def in_pax(files: Files, **records: str | None) -> bytes:
+    """Return an artifact whose members all have these records; None stands for what is so."""
+
+    def told(name: str, content: bytes) -> bytes:
+        own = {"path": name, "size": str(len(content))}
+        return pax(**{key: own[key] if value is None else value for key, value in records.items()})
+
+    return tar(*(told(*item) + member(*item) for item in seal_all(files).items()))
+
+
+@pytest.mark.parametrize("way", HARMLESS)
+def test_what_means_the_same_is_the_same_model(tmp_path: Path, artifact: Artifact, way: str) -> None:
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(HARMLESS[way](artifact.files))
 
     assert read_artifact(path).model.digest == artifact.model.digest
 

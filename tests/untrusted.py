@@ -17,7 +17,18 @@ import skops.io
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from service.artifact import MANIFEST, MODEL, PIPELINE, TRAINING, Artifact, Provenance, pack, seal
+from service.artifact import (
+    MANIFEST,
+    MODEL,
+    PIPELINE,
+    SIGNATURE,
+    TRAINING,
+    Artifact,
+    Provenance,
+    pack,
+    seal,
+)
+from service.signing import PrivateKey
 
 PROVENANCE = Provenance(python="3", libraries={}, git_revision=None, data_digest="0" * 64)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -51,6 +62,12 @@ def header(name: str, kind: bytes = tarfile.REGTYPE, *, size: int = 0, raw_size:
 
 def member(name: str, content: bytes, kind: bytes = tarfile.REGTYPE) -> bytes:
     return header(name, kind, size=len(content)) + content + bytes(-len(content) % _BLOCK)
+
+
+def linked(name: str, kind: bytes, target: str) -> bytes:
+    link = tarfile.TarInfo(name)
+    link.type, link.linkname = kind, target
+    return link.tobuf(tarfile.GNU_FORMAT)
 
 
 def tar(*parts: bytes, end: bytes = bytes(2 * _BLOCK)) -> bytes:
@@ -110,6 +127,18 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
     ),
     "name with control characters": lambda: tar(member("a\x1b[2Jb\n.json", b"{}")),
     "name with a zero": lambda: tar(pax(path="model.json\0.pkl") + member("model.json", b"{}")),
+    "size that hides the next member": lambda: tar(
+        pax(size="1024") + member("model.json", b"{}"), header("a")
+    ),
+    "sparse file of version 1": lambda: tar(
+        pax(GNU__sparse__major="1", GNU__sparse__minor="0", GNU__sparse__realsize=str(60 * MIB))
+        + member("model.json", b"1\n0\n0\n".ljust(_BLOCK, b"\0"))
+    ),
+    "hard link to a file outside": lambda: tar(linked("model.json", tarfile.LNKTYPE, "/etc/passwd")),
+    "link to a file outside": lambda: tar(linked("model.json", tarfile.SYMTYPE, "/etc/passwd")),
+    "link's name by a long name": lambda: tar(
+        member("n", b"/etc/passwd\0", tarfile.GNUTYPE_LONGLINK) + linked("model.json", tarfile.SYMTYPE, "x")
+    ),
     "pickle for an archive": lambda: pickle.dumps({"model": 1}),
     "zip for an archive": lambda: skops.io.dumps({"a": 1}),
 }
@@ -149,6 +178,11 @@ def retold(files: Files, /, **changes: Any) -> bytes:
     kept = {key: value for key, value in document.items() if value is not None}
     manifest = json.dumps(kept).encode()
     return tar(*(member(name, content) for name, content in files.items()), member(MANIFEST, manifest))
+
+
+def beside(files: Files, *more: bytes) -> bytes:
+    """Return this artifact as it is, with more behind its files."""
+    return tar(*(member(name, content) for name, content in seal_all(files).items()), *more)
 
 
 def padded(content: bytes, size: int) -> bytes:
@@ -211,6 +245,24 @@ FORGERIES: dict[str, Callable[[Files, Path], bytes]] = {
     ),
     "version that is a path": lambda files, _: retold(files, model_version="../../etc/passwd"),
     "manifest of 60 MB": lambda files, _: retold(files, created="2026" + " " * (60 * MIB)),
+    "file twice": lambda files, _: beside(files, member(MODEL, b"{}")),
+    "file twice, by another spelling": lambda files, _: beside(files, member(f"./{MODEL}", b"{}")),
+    "file twice, by pax": lambda files, _: beside(files, pax(path=MODEL) + member("a.json", b"{}")),
+    "file twice, by a long name": lambda files, _: beside(
+        files, member("n", f"./{MODEL}\0".encode(), tarfile.GNUTYPE_LONGNAME) + member("a.json", b"{}")
+    ),
+    "hard link to a file of it": lambda files, _: beside(files, linked("a.json", tarfile.LNKTYPE, MODEL)),
+    "hard link in place of a file": lambda files, _: beside(files, linked(MODEL, tarfile.LNKTYPE, TRAINING)),
+    "member behind the end": lambda files, _: beside(files, bytes(2 * _BLOCK), member(MODEL, b"{}")),
+    "member behind half an end": lambda files, _: beside(files, bytes(_BLOCK), member(MODEL, b"{}")),
+    "member far behind the end": lambda files, _: beside(files, bytes(MIB), member(MODEL, b"{}")),
+    "archive behind the archive": lambda files, _: beside(files) + tar(member(MODEL, b"{}")),
+    "bytes behind the archive": lambda files, _: beside(files) + b"more",
+    "damaged header": lambda files, _: beside(files, b"x" * _BLOCK),
+    "manifest by pax at another size": lambda files, _: tar(
+        *(member(name, content) for name, content in files.items()),
+        pax(size="1") + member(MANIFEST, seal_all(files)[MANIFEST]),
+    ),
     "signature of the wrong length": lambda files, _: tar(
         *(member(name, content) for name, content in seal_all(files).items()), member("manifest.sig", b"ok")
     ),
@@ -221,6 +273,75 @@ FORGERIES: dict[str, Callable[[Files, Path], bytes]] = {
 
 def seal_all(files: Files) -> dict[str, bytes]:
     return seal(files, provenance=PROVENANCE, created=NOON)[1]
+
+
+def signed(files: Files, key: PrivateKey, *, signature: bytes | None = None) -> dict[str, bytes]:
+    """Return the files of a signed artifact, or with another signature."""
+    sealed = seal_all({name: files[name] for name in (MODEL, TRAINING, PIPELINE)})
+    return {**sealed, SIGNATURE: key.sign(sealed[MANIFEST]) if signature is None else signature}
+
+
+def archived(sealed: Files, *more: bytes) -> bytes:
+    return tar(*(member(name, content) for name, content in sealed.items()), *more)
+
+
+def without_signature(files: Files, key: PrivateKey) -> bytes:
+    return archived({name: content for name, content in signed(files, key).items() if name != SIGNATURE})
+
+
+def of_another_manifest(files: Files, key: PrivateKey) -> bytes:
+    """Return an artifact with a true signature, of another artifact."""
+    other = signed({**files, TRAINING: b"{}"}, key)
+    return archived({**signed(files, key), SIGNATURE: other[SIGNATURE]})
+
+
+def another_manifest(files: Files, key: PrivateKey) -> bytes:
+    """Return an artifact that is whole, under the signature of what it was before."""
+    sealed = signed(files, key)
+    document = {**json.loads(sealed[MANIFEST]), "created": "2026-11-24T00:00:00+00:00"}
+    return archived({**sealed, MANIFEST: json.dumps(document).encode()})
+
+
+BREACHES: dict[str, tuple[Callable[[Files, PrivateKey], bytes], str]] = {
+    "stripped": (without_signature, "is not signed"),
+    "of another manifest": (of_another_manifest, "of none of the trusted keys"),
+    "another manifest": (another_manifest, "of none of the trusted keys"),
+    "by another key": (
+        lambda files, _: archived(signed(files, PrivateKey.generate())),
+        "of none of the trusted keys",
+    ),
+    "of zeros": (
+        lambda files, key: archived(signed(files, key, signature=bytes(64))),
+        "of none of the trusted keys",
+    ),
+    "empty": (lambda files, key: archived(signed(files, key, signature=b"")), "has 0 bytes"),
+    "two in one": (
+        lambda files, key: archived(signed(files, key, signature=bytes(64) + signed(files, key)[SIGNATURE])),
+        "has 128 bytes",
+    ),
+    "two files, the good one first": (
+        lambda files, key: archived(signed(files, key), member(SIGNATURE, bytes(64))),
+        "holds manifest.sig twice",
+    ),
+    "two files, the good one last": (
+        lambda files, key: archived(
+            signed(files, key, signature=bytes(64)),
+            member(f"./{SIGNATURE}", signed(files, key)[SIGNATURE]),
+        ),
+        "holds manifest.sig twice",
+    ),
+    "two manifests": (
+        lambda files, key: archived(signed(files, key), member(MANIFEST, b"{}")),
+        "holds manifest.json twice",
+    ),
+    "behind the end": (
+        lambda files, key: (
+            without_signature(files, key) + tar(member(SIGNATURE, signed(files, key)[SIGNATURE]))
+        ),
+        "holds something behind its end",
+    ),
+}
+"""What is not signed by a key, though somebody would have it so: the archive, and what is said of it."""
 
 
 def many_centroids(model: bytes) -> bytes:

@@ -6,12 +6,10 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from random import Random
-from typing import Any
-
-import httptools
 
 from bench.servers import HOST
 from bench.soak.mix import Ask
+from service.load.connection import BusyConnection
 
 
 class Tally:
@@ -34,68 +32,41 @@ class Tally:
         (self.large_ms if ask.is_large else self.small_ms)[third].append((now_s - sent_s) * 1e3)
 
 
-class Client(asyncio.Protocol):
-    """Ask on one connection until the time is over."""
+class Client(BusyConnection):
+    """Ask this and that, and check what comes."""
 
     def __init__(self, asks: Sequence[Ask], weights: Sequence[int], tally: Tally, *, seed: int) -> None:
         """Take what to ask, in a random order, and where to count."""
+        super().__init__(deadline_s=tally.ends_s)
         self._order = Random(seed).choices(asks, weights, k=997)  # a load, not a secret
         self._tally = tally
         self._asked = seed
         self._ask = self._order[0]
-        self._sent_s = 0.0
         self._body: list[bytes] = []
-        self._transport: Any = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: Any) -> None:
-        """Send the first request."""
-        self._transport = transport
-        self._send()
-
-    def data_received(self, data: bytes) -> None:
-        """Read on; what is no HTTP ends the connection."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._transport.abort()
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of an answer."""
         self._body.append(body)
 
-    def on_message_complete(self) -> None:
-        """Check the answer and send the next request."""
-        now_s = time.perf_counter()
-        if self._parser.get_status_code() != self._ask.status:
-            self._tally.wrong[f"{self._ask.name}: status {self._parser.get_status_code()}"] += 1
-        elif b"".join(self._body) != self._ask.answer:
-            self._tally.wrong[f"{self._ask.name}: another answer"] += 1
-        else:
-            self._tally.note(self._ask, sent_s=self._sent_s, now_s=now_s)
-        if now_s < self._tally.ends_s:
-            self._send()
-        else:
-            self._end()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Count a connection that ends before its time."""
-        if not self.ended.done():
-            self._tally.wrong[f"{self._ask.name}: the connection ended"] += 1
-            self.ended.set_result(None)
-
-    def _end(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
-        self._transport.close()
-
-    def _send(self) -> None:
+    def next_request(self) -> bytes:
+        """Return what comes next in the order."""
         self._asked += 1
         self._ask = self._order[self._asked % len(self._order)]
         self._body.clear()
-        self._parser = httptools.HttpResponseParser(self)
-        self._sent_s = time.perf_counter()
-        self._transport.write(self._ask.request)
+        return self._ask.request
+
+    def note_answer(self, status: int, *, sent_s: float, now_s: float) -> None:
+        """Check the answer."""
+        if status != self._ask.status:
+            self._tally.wrong[f"{self._ask.name}: status {status}"] += 1
+        elif b"".join(self._body) != self._ask.answer:
+            self._tally.wrong[f"{self._ask.name}: another answer"] += 1
+        else:
+            self._tally.note(self._ask, sent_s=sent_s, now_s=now_s)
+
+    def note_loss(self) -> None:
+        """Count it as wrong."""
+        self._tally.wrong[f"{self._ask.name}: the connection ended"] += 1
 
 
 async def put_load(

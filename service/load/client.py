@@ -4,12 +4,11 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
-import httptools
 import uvloop
 
+from service.load.connection import BusyConnection
 from service.load.result import Load, percentiles
 
 
@@ -17,55 +16,31 @@ from service.load.result import Load, percentiles
 class Tally:
     """Count what all connections see."""
 
-    deadline_s: float
     latencies_ms: list[float] = field(default_factory=list)
     failed: int = 0
 
 
-class Connection(asyncio.Protocol):
-    """Post one request after the other until the deadline."""
+class Connection(BusyConnection):
+    """Post one request over and over."""
 
-    def __init__(self, request: bytes, tally: Tally) -> None:
+    def __init__(self, request: bytes, tally: Tally, *, deadline_s: float) -> None:
         """Keep the request's bytes and where to count."""
+        super().__init__(deadline_s=deadline_s)
         self._request = request
         self._tally = tally
-        self._sent_s = 0.0
-        self._transport: Any = None
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def connection_made(self, transport: Any) -> None:
-        """Send the first request; uvloop's transports are none of asyncio's."""
-        self._transport = transport
-        self._send()
+    def next_request(self) -> bytes:
+        """Return the request."""
+        return self._request
 
-    def data_received(self, data: bytes) -> None:
-        """Parse the answer; what is no HTTP ends the connection, which counts as a failure."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._transport.abort()
+    def note_answer(self, status: int, *, sent_s: float, now_s: float) -> None:
+        """Count an answer; any but 200 is a failure too."""
+        self._tally.latencies_ms.append((now_s - sent_s) * 1e3)
+        self._tally.failed += status != 200
 
-    def on_message_complete(self) -> None:
-        """Count the answer and send the next request."""
-        now_s = time.perf_counter()
-        self._tally.latencies_ms.append((now_s - self._sent_s) * 1e3)
-        self._tally.failed += self._parser.get_status_code() != 200
-        if now_s < self._tally.deadline_s:
-            self._send()
-        elif not self.ended.done():
-            self.ended.set_result(None)
-            self._transport.close()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Count a connection that ends before the deadline as a failure."""
-        if not self.ended.done():
-            self._tally.failed += 1
-            self.ended.set_result(None)
-
-    def _send(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._sent_s = time.perf_counter()
-        self._transport.write(self._request)
+    def note_loss(self) -> None:
+        """Count a failure."""
+        self._tally.failed += 1
 
 
 def put_load_by_client(url: str, *, body: bytes, content_type: str, connections: int, seconds: float) -> Load:
@@ -83,10 +58,10 @@ async def _put_load(url: str, body: bytes, content_type: str, connections: int, 
     )
     loop = asyncio.get_running_loop()
     started_s = time.perf_counter()
-    tally = Tally(deadline_s=started_s + seconds)
+    tally = Tally()
     opened = [
         await loop.create_connection(
-            lambda: Connection(head.encode() + body, tally),
+            lambda: Connection(head.encode() + body, tally, deadline_s=started_s + seconds),
             parts.hostname or "",
             parts.port or (443 if is_secure else 80),
             ssl=ssl.create_default_context() if is_secure else None,

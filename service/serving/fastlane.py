@@ -18,6 +18,7 @@ from service.errors import (
     InvocationTimeoutError,
     ModelNotReadyError,
     PayloadTooLargeError,
+    UnsupportedEncodingError,
 )
 from service.lazy import np, simdjson
 from service.serving.admission import Admission
@@ -147,8 +148,11 @@ class FastLane:
         return None if body is None else await self.answer_payload(body, headers, model)
 
     async def read_payload(self, receive: Receive, headers: InvocationHeaders) -> bytes | None:
-        """Return the payload, None when the client goes; raise PayloadTooLargeError or OverloadedError."""
-        self.check_size(headers.length)  # before the client is asked to go on (Expect: 100-continue)
+        """Return the payload, None when the client goes; raise InvocationError where none is to be read."""
+        # All before the client is asked to go on (Expect: 100-continue).
+        if headers.encoding:
+            raise UnsupportedEncodingError("the payload has a Content-Encoding; send it as it is")
+        self.check_size(headers.length)
         if headers.length > INLINE_BYTES:
             self._admission.check_room(headers.length)
         message = await receive()
@@ -195,7 +199,7 @@ class FastLane:
         else:
             reply = answer_quickly(body, plan, model)
         if reply is not None:
-            content_type, _, _, inference_id, _, request_id = headers
+            content_type, _, _, inference_id, _, request_id, _ = headers
             seconds = time.perf_counter() - started_s
             self._note(reply, request_id, inference_id, content_type, len(body), seconds)
         return reply
@@ -244,7 +248,7 @@ class FastLane:
             reply, digest = await asyncio.wait_for(asyncio.wrap_future(running), timeout_s)
         except TimeoutError:
             raise InvocationTimeoutError(f"the invocation took longer than {timeout_s:g} s") from None
-        content_type, _, _, inference_id, _, request_id = headers
+        content_type, _, _, inference_id, _, request_id, _ = headers
         seconds = time.perf_counter() - started_s
         self._note(reply, request_id, inference_id, content_type, len(body), seconds, digest)
         return reply
@@ -266,7 +270,7 @@ class FastLane:
     ) -> Invocation:
         """Return the answer that reports an error, and note it."""
         reply = refuse(error, version=model.version if model else "none")
-        content_type, _, _, inference_id, _, request_id = headers
+        content_type, _, _, inference_id, _, request_id, _ = headers
         seconds = time.perf_counter() - started_s
         if self._max_bytes is not None:  # a length that is only announced may be anything, and fill the sum
             bytes_in = min(bytes_in, self._max_bytes + 1)

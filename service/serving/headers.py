@@ -11,6 +11,8 @@ from service.serving.media import Plan
 _ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
 _INFERENCE_ID: Final = INFERENCE_ID_HEADER.lower().encode()
 _REQUEST_ID: Final = b"x-request-id"
+_ENCODING: Final = b"content-encoding"
+_NO_ENCODING: Final = b"identity"
 _SAFE_ID: Final = re.compile(rb"[\w.:/+=@-]{1,64}")
 """Of the caller's own; others are replaced, not repeated."""
 
@@ -29,6 +31,8 @@ class InvocationHeaders(NamedTuple):
     length: int
     """0 also where the payload comes in chunks."""
     request_id: bytes = b""
+    encoding: bytes = b""
+    """Content-Encoding, which no payload may have."""
 
 
 class KnownHead(NamedTuple):
@@ -58,7 +62,7 @@ class KnownHeads(dict[bytes, KnownHead]):
 
 def read_headers(headers: Sequence[Header]) -> InvocationHeaders:
     """Find the headers that an invocation depends on."""
-    content_type = accept = attributes = inference_id = request_id = b""
+    content_type = accept = attributes = inference_id = request_id = encoding = b""
     length = 0
     for name, value in headers:
         if name == b"content-type":
@@ -73,4 +77,6 @@ def read_headers(headers: Sequence[Header]) -> InvocationHeaders:
             inference_id = value
         elif name == _REQUEST_ID and _SAFE_ID.fullmatch(value):
             request_id = value
-    return InvocationHeaders(content_type, accept, attributes, inference_id, length, request_id)
+        elif name == _ENCODING and value.lower() != _NO_ENCODING:
+            encoding = value
+    return InvocationHeaders(content_type, accept, attributes, inference_id, length, request_id, encoding)

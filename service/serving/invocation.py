@@ -26,6 +26,7 @@ from service.errors import (
     PayloadTooLargeError,
     RejectReason,
     UnsupportedContentTypeError,
+    UnsupportedEncodingError,
 )
 from service.features import MAX_VALUE
 from service.lazy import np, npt
@@ -46,6 +47,7 @@ STATUSES: Final[Mapping[type[InvocationError], int]] = {
     ModelAlreadyLoadedError: 409,
     PayloadTooLargeError: 413,
     UnsupportedContentTypeError: 415,
+    UnsupportedEncodingError: 415,
     ModelNotReadyError: 503,
     OverloadedError: 503,
     InvocationTimeoutError: 504,
@@ -200,12 +202,16 @@ def _succeed(payload: Payload, plan: Plan, model: ServedModel) -> Invocation:
 
 def refuse(error: InvocationError, *, version: str) -> Invocation:
     """Return the answer that reports an error."""
-    later = ((b"retry-after", b"%d" % error.retry_after_s),) if isinstance(error, OverloadedError) else ()
+    hints: tuple[Header, ...] = ()
+    if isinstance(error, OverloadedError):
+        hints = ((b"retry-after", b"%d" % error.retry_after_s),)
+    elif isinstance(error, UnsupportedEncodingError):
+        hints = ((b"accept-encoding", b"identity"),)  # Source: RFC 9110, 15.5.16
     return Invocation(
         status=STATUSES.get(type(error), 500),
         body=error_body(error.code, str(error), details=_position(error)),
         content_type=Media.JSON.value,
-        headers=((b"content-type", Media.JSON.value.encode()), version_header(version), *later),
+        headers=((b"content-type", Media.JSON.value.encode()), version_header(version), *hints),
         rejected={error.reason: 1} if isinstance(error, InvalidRecordError) else None,
         error_code=error.code,
     )

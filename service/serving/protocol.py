@@ -80,13 +80,20 @@ class ShortcutProtocol(WatchedProtocol):
         self.headers = []
         self._invocation = None
         self._header_bytes = 0
+        self._has_host = False
 
     def on_headers_complete(self) -> None:
         """Decide which way the request goes."""
         self.progress += 1
+        self.check_head()
         headers = read_headers(self.headers) if self._may_be_short() else None
         model = self._model
-        if headers is not None and model is not None and 0 < headers.length <= inline_bytes(model):
+        if (
+            headers is not None
+            and model is not None
+            and 0 < headers.length <= inline_bytes(model)
+            and not headers.encoding
+        ):
             self._invocation = headers
             self._chunks.clear()
             return

@@ -84,6 +84,8 @@ class RuntimeCall:
     """Headers of the API, by their names in lower case."""
     length: int
     """Of the payload, 0 where it comes in chunks."""
+    encoding: str = ""
+    """Content-Encoding, which no payload may have."""
 
     def get(self, name: str) -> str:
         """Return a header by what stands behind `X-Amzn-SageMaker-`, "" where the caller gave none."""
@@ -102,6 +104,7 @@ class RuntimeCall:
             attributes=self._field(f"{_PREFIX}custom-attributes"),
             inference_id=self._field(f"{_PREFIX}inference-id"),
             length=self.length,
+            encoding=self.encoding.encode("latin-1"),
         )
 
     def _field(self, name: str) -> bytes:
@@ -118,7 +121,7 @@ def read_call(endpoint: str, operation: Operation, headers: Sequence[Header]) ->
     """Read a call; raise ValidationError where AWS would refuse it."""
     _check(_ENDPOINT, endpoint)
     fields = {}
-    region, length = _DEFAULT_REGION, 0
+    region, length, encoding = _DEFAULT_REGION, 0, ""
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if name in _LIMITS:
@@ -126,9 +129,11 @@ def read_call(endpoint: str, operation: Operation, headers: Sequence[Header]) ->
             fields[name] = value
         elif name == "content-length":
             length = int(value)
+        elif name == "content-encoding" and value.lower() != "identity":
+            encoding = value
         elif name == "authorization" and (match := _REGION.search(value)):
             region = match[1]
-    return RuntimeCall(endpoint, operation, region, fields, length)
+    return RuntimeCall(endpoint, operation, region, fields, length, encoding)
 
 
 def _check(limit: _Limit, value: str) -> None:

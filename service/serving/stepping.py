@@ -13,6 +13,9 @@ import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.serving.framing import is_framed_plainly, is_host, is_of_another_protocol
+from service.serving.outlet import Outlet
+
 MAX_HEADER_BYTES: Final = 64 * 1024
 """Names and values of one request's headers together, with HEADER_COST for each."""
 
@@ -63,6 +66,7 @@ class SteppingProtocol(HttpToolsProtocol):
     """Serve one connection as uvicorn does, a step at a time."""
 
     flow: HeldFlow
+    outlet: Outlet
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what uvicorn gives its protocols."""
@@ -72,10 +76,17 @@ class SteppingProtocol(HttpToolsProtocol):
         self.body_bytes = 0
         """Of all payloads on this connection so far."""
         self._header_bytes = 0
+        self._has_host = False
+        self._fed: bytes | memoryview = b""
+        """What is being parsed."""
+        self._line = b""
+        """The part of a request line that has come, where the rest has not."""
         self._mark = 0
         self._framing_bytes = 0
         self._unparsed: bytes | memoryview = b""
         self._is_scheduled = False
+        self._under_way: Any = None
+        """The cycle of the request that is being answered; `cycle` is that of the newest."""
         self.is_refused = False
         """Whether what has come is no HTTP: nothing more is parsed, and the client waited for to close."""
         self._is_told = False
@@ -92,6 +103,12 @@ class SteppingProtocol(HttpToolsProtocol):
         """Take the connection."""
         super().connection_made(transport)
         self.flow = HeldFlow(transport)
+        self.outlet = Outlet(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the connection; uvicorn tells the newest request alone, and not the one under way."""
+        self._leave()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, or its first step."""
@@ -118,13 +135,31 @@ class SteppingProtocol(HttpToolsProtocol):
         self._header_bytes += len(name) + len(value) + HEADER_COST
         if self._header_bytes > MAX_HEADER_BYTES:
             raise ValueError("too many headers")
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"host":
+            if self._has_host or not is_host(value):
+                raise ValueError("not one host")
+            self._has_host = True
+        elif name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        self.headers.append((name, value))
+
+    def check_head(self) -> None:
+        """Raise ValueError for a request that has no host, or is of another protocol.
+
+        Source: RFC 9112, 3.2: without a host a request of HTTP/1.1 is refused.
+        """
+        if not self._has_host and self.parser.get_http_version() != "1.0":
+            raise ValueError("no host")
+        if self._is_of_another_protocol():
+            raise ValueError("not HTTP")
 
     def on_headers_complete(self) -> None:
         """Begin to answer; a method or version that nobody speaks here ends the connection with 400."""
-        if self.parser.get_http_version() not in _VERSIONS or self.parser.get_method() == b"CONNECT":
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS or self.parser.get_method() == b"CONNECT":
             raise ValueError("not HTTP/1.1")
-        if not self._is_framed_plainly():
+        if not is_framed_plainly(self.headers, version=version):
             raise ValueError("not framed as one reader and another would read it")
         if self.parser.should_upgrade():
             self._would_change = True
@@ -157,15 +192,20 @@ class SteppingProtocol(HttpToolsProtocol):
         if self.is_refused:
             self._tell()
 
-    def _is_framed_plainly(self) -> bool:
-        """Tell whether the payload is only cut into chunks, if it is encoded, and by whoever may do that.
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._under_way = cycle
+        cycle.transport = self.outlet
+        super()._start_asgi_task(cycle, app)
 
-        Source: RFC 9112, 6.1: HTTP/1.0 has no Transfer-Encoding, and a coding that is not known is refused.
-        """
-        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        return not codings or (
-            self.parser.get_http_version() == "1.1" and [coding.lower() for coding in codings] == [b"chunked"]
-        )
+    def _leave(self) -> None:
+        """Tell whoever is answering that the client is gone."""
+        if self._under_way is not None:
+            self._under_way.disconnected = True
+            self._under_way.message_event.set()
+
+    def _is_of_another_protocol(self) -> bool:
+        text = self._line + bytes(self._fed)
+        return is_of_another_protocol(text, method=self.parser.get_method(), url=self.url)
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -195,6 +235,7 @@ class SteppingProtocol(HttpToolsProtocol):
                 self.flow.resume_reading()
 
     def _feed(self, data: bytes | memoryview) -> None:
+        self._fed = data
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -202,6 +243,13 @@ class SteppingProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse()
             return
+        if self.progress % len(Stage) == Stage.HEAD:  # its request line may be whole by now
+            if self._is_of_another_protocol():
+                self._refuse()
+                return
+            self._line = b"" if self.headers else (self._line + bytes(data)).rpartition(b"\n")[2]
+        else:
+            self._line = b""
         mark = self.progress + self.body_bytes
         if mark != self._mark:
             self._mark, self._framing_bytes = mark, 0
@@ -224,8 +272,7 @@ class SteppingProtocol(HttpToolsProtocol):
             return
         self._is_told = True
         if is_pending:  # its payload will never be whole
-            cycle.disconnected = True
-            cycle.message_event.set()
+            self._leave()
         self.send_400_response("Invalid HTTP request received.")
 
     def _throw_away(self, data: bytes) -> None:

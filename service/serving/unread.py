@@ -28,10 +28,10 @@ class Unread:
         Returns:
             The bytes that those closed had not read.
         """
-        self._behind[connection] = connection.transport.get_write_buffer_size()
+        self._behind[connection] = connection.unread_bytes()
         if self._max_bytes is None:
             return 0
-        held = {other: other.transport.get_write_buffer_size() for other in self._behind}
+        held = {other: other.unread_bytes() for other in self._behind}
         excess = sum(held.values()) - self._max_bytes
         closed, dropped_bytes = 0, 0
         for other, size in held.items():

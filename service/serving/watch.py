@@ -86,7 +86,13 @@ class WatchedProtocol(SteppingProtocol):
     def resume_writing(self) -> None:
         """Note that it has caught up."""
         super().resume_writing()
+        self.outlet.written_bytes = 0
         self.watch.let_go(self.watch.unread.discard(self))
+
+    def unread_bytes(self) -> int:
+        """Return what answers hold that are not read: one is let go as a whole, with its last byte."""
+        unsent: int = self.transport.get_write_buffer_size()
+        return max(unsent, self.outlet.written_bytes) if unsent else 0
 
     def waits_for(self) -> tuple[Wait, int]:
         """Return what the server waits for, and a number that changes when the client does something."""
@@ -115,6 +121,7 @@ class WatchedProtocol(SteppingProtocol):
         if wait in {Wait.HEAD, Wait.BODY} and not has_begun:
             what = "head" if wait is Wait.HEAD else "payload"
             body = error_body("RequestTimeout", f"the request's {what} did not come within {limit_s:g} s")
+            self._leave()
             headers = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[408] + headers % len(body) + body)
             self.transport.close()

@@ -1,12 +1,14 @@
 """Stand between a client and an S3, and spoil what passes: errors, resets, cuts, changed bytes, slowness."""
 
+import base64
+import hashlib
 import http.client
 import socket
 import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,6 +31,8 @@ class Fault(StrEnum):
     CHANGED = "changed"
     """One byte of the body is another."""
     SLOW = "slow"
+    REPLACED = "replaced"
+    """Somebody has just written another object under the same key."""
 
 
 @dataclass
@@ -39,6 +43,8 @@ class FaultyS3:
     faults: deque[Fault] = field(default_factory=deque)
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Method and Range of each request for an archive."""
+    replace: Callable[[], object] = field(default=lambda: None)
+    """Writes another object where the archive was."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -69,6 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault in {Fault.ERROR_500, Fault.SLOW_DOWN}:
             self.answer(int(fault), [], b"", fault)
         else:
+            if fault is Fault.REPLACED:
+                self.server.proxy.replace()
             status, headers, content = self.ask(body)
             if fault is Fault.LOST_ANSWER:
                 self.reset()
@@ -91,7 +99,12 @@ class _Handler(BaseHTTPRequestHandler):
         response = upstream.getresponse()
         content = response.read()
         upstream.close()
-        return response.status, response.getheaders(), content
+        found = response.getheaders()
+        if response.status == 200 and self.command == "GET" and self.headers.get("x-amz-checksum-mode"):
+            # As S3 does, and moto does not, where the object was written with one.
+            digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
+            found.append(("x-amz-checksum-sha256", digest))
+        return response.status, found, content
 
     def answer(self, status: int, headers: list[tuple[str, str]], content: bytes, fault: Fault) -> None:
         self.send_response_only(status)

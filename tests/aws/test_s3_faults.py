@@ -33,6 +33,7 @@ def _s3(aws: SageMaker, moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Itera
         [Fault.CUT],
         [Fault.RESET_IN_BODY],
         [Fault.CUT, Fault.RESET, Fault.RESET_IN_BODY, Fault.ERROR_500, Fault.CUT],
+        [Fault.CUT] * 8,
         [Fault.SLOW],
     ],
     ids="+".join,
@@ -40,6 +41,7 @@ def _s3(aws: SageMaker, moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Itera
 def test_a_pull_goes_on_until_all_has_come(
     s3: FaultyS3, segserve: Segserve, store_path: Path, tmp_path: Path, version: str, faults: Sequence[Fault]
 ) -> None:
+    """However often it breaks off: attempts are counted that bring nothing."""
     assert segserve("models", "push", LOCATION).returncode == 0
     s3.faults.extend(faults)
     result = segserve("models", "pull", LOCATION, "--store", "mine")
@@ -73,6 +75,36 @@ def test_changed_bytes_are_not_taken_in(s3: FaultyS3, segserve: Segserve, tmp_pa
     assert result.stderr.count("\n") == 1
     assert Store(tmp_path / "mine").versions() == []
     assert segserve("models", "pull", LOCATION, "--store", "mine").returncode == 0
+
+
+def test_changed_bytes_of_the_rest_are_noticed_before_anything_is_unpacked(
+    s3: FaultyS3, segserve: Segserve, tmp_path: Path
+) -> None:
+    """S3 gives a checksum of the whole alone: nobody else looks at what came in parts."""
+    segserve("models", "push", LOCATION)
+    s3.faults.extend([Fault.CUT, Fault.CHANGED])
+    result = segserve("models", "pull", LOCATION, "--store", "mine")
+
+    assert result.returncode == 1
+    assert "is not what S3 holds: try again" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert Store(tmp_path / "mine").versions() == []
+
+
+def test_the_rest_of_another_object_is_not_put_behind_the_first_half(
+    s3: FaultyS3, moto_url: str, segserve: Segserve, version: str, tmp_path: Path
+) -> None:
+    segserve("models", "push", LOCATION)
+    there = {"Bucket": "company-models", "Key": f"crm/{version}/model.tar.gz"}
+    upstream = boto3.client("s3", endpoint_url=moto_url)
+    s3.replace = lambda: upstream.put_object(**there, Body=bytes(2**20))
+    s3.faults.extend([Fault.CUT, Fault.REPLACED])
+    result = segserve("models", "pull", LOCATION, "--store", "mine")
+
+    assert result.returncode == 1
+    assert "pre-conditions" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert Store(tmp_path / "mine").versions() == []
 
 
 def test_an_s3_that_never_gets_it_across_is_one_sentence(

@@ -6,11 +6,12 @@ from pathlib import Path
 import boto3
 import pytest
 
-from service.artifact import read_artifact
+from service.artifact import ARCHIVE, Artifact, read_artifact
 from service.signing import PrivateKey, sign_artifact, signer_of
 from service.store import Store
 from tests.aws.conftest import BUCKET, Segserve
 from tests.aws.sagemaker import SageMaker
+from tests.untrusted import BREACHES
 
 PREFIX = f"s3://{BUCKET}/segserve/models"
 
@@ -85,3 +86,29 @@ def test_what_is_not_signed_is_neither_pushed_nor_pulled(
     assert "is not signed" in pulled.stderr
     assert "is not signed" in pushed.stderr
     assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize("breach", BREACHES)
+def test_nothing_is_pulled_whose_signature_is_none(
+    aws: SageMaker,
+    segserve: Segserve,
+    key: PrivateKey,
+    artifact: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    breach: str,
+) -> None:
+    """Whoever may write to the bucket puts it where a version would be."""
+    assert aws is not None
+    make, reason = BREACHES[breach]
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    version = artifact.manifest.model_version
+    s3.put_object(Bucket=BUCKET, Key=f"segserve/models/{version}/{ARCHIVE}", Body=make(artifact.files, key))
+    monkeypatch.setenv("SERVICE_TRUSTED_KEYS", key.public.pem)
+    pulled = segserve("models", "pull", PREFIX, "--store", str(tmp_path / "there"))
+
+    assert pulled.returncode == 3
+    assert reason in " ".join(pulled.stderr.split())
+    assert "Traceback" not in pulled.stderr
+    assert not Store(tmp_path / "there").versions()
