@@ -9,10 +9,11 @@ UNIVERSAL := --universal --python-version 3.11
 IMAGE ?= segserve
 , := ,
 SDK := .venv-sdk
+SPARK := .venv-spark
 PEERS := bench/peers/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-test sdk-test requirements clean
+.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-test sdk-test spark-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -78,6 +79,9 @@ sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test with the SageMaker SDK, its loc
 	SEGSERVE_IMAGE=$(IMAGE) SEGSERVE_SDK_PYTHON=$(abspath $(SDK)/bin/python) PATH="$(abspath $(SDK)/bin):$$PATH" \
 		$(abspath $(BIN)/python) -m pytest tests/sdk tests/container/test_samples.py $(ARGS)
 
+spark-test: $(SPARK)/stamp ## Test with Apache Spark (needs Java 17; 700 MB more)
+	SEGSERVE_SPARK=1 $(SPARK)/bin/python -m pytest tests/spark $(ARGS)
+
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --group build \
@@ -88,12 +92,14 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 		--extra sign --output-file docker/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) kernel/requirements.in --output-file kernel/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml tests/spark/requirements.in --extra train --extra large --extra spark \
+		--output-file tests/spark/requirements.txt
 	for pins in $(PEERS)/*.in; do \
 		$(COMPILE) $(UPGRADE) $(UNIVERSAL) --no-annotate --override $(PEERS)/overrides.txt \
 			$$pins --output-file $${pins%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what was built
-	rm -rf $(VENV) $(SDK) build dist kernel/build kernel/*.egg-info
+	rm -rf $(VENV) $(SDK) $(SPARK) build dist kernel/build kernel/*.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("segserve needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -122,4 +128,11 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 $(SDK)/stamp: tests/sdk/requirements.txt
 	$(PYTHON) -m venv $(SDK)
 	$(SDK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+$(SPARK)/stamp: tests/spark/requirements.txt pyproject.toml
+	@command -v java >/dev/null || { echo "make spark-test needs Java 17, for example openjdk-17-jre-headless"; exit 1; }
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@

@@ -1,12 +1,21 @@
 """Train a model version from customer files: `segserve train`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.options import DecimalOption, JsonOption, MapOption, StoreOption
+from service.commands.options import (
+    DecimalOption,
+    Engine,
+    EngineOption,
+    JsonOption,
+    MapOption,
+    SparkOption,
+    StoreOption,
+    check_engine,
+)
 from service.errors import (
     ArtifactError,
     ConfigurationError,
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
     from service.commands.summary import Run
     from service.settings import Settings
     from service.training.alignment import Previous
+    from service.training.dataset import Dataset
     from service.training.hyperparameters import Hyperparameters
     from service.training.names import Names
     from service.training.trainer import TrainedModel
@@ -30,10 +40,11 @@ NO_PREVIOUS = "none"
 
 def train(
     files: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="Customer files: CSV or Parquet. None inside a container: SageMaker's training job.",
+            help="Customer files: CSV or Parquet; for Spark also folders, patterns and s3://. "
+            "None inside a container: SageMaker's training job.",
             show_default=False,
         ),
     ] = None,
@@ -65,6 +76,8 @@ def train(
             show_default=False,
         ),
     ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    spark_conf: SparkOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read customers, find segments and write a new model version."""
@@ -79,6 +92,7 @@ def train(
     from service.settings import read_settings
 
     settings = read_settings(store=store, sign_key=sign_key)
+    check_engine(engine, spark_conf)
     if not files:
         train_job(settings)
         return
@@ -90,6 +104,7 @@ def train(
         id_column=id_column,
         decimal=decimal,
         previous=previous,
+        spark_conf=None if engine is Engine.LOCAL else spark_conf or [],
     )
     if as_json:
         print_json(run.as_dict())
@@ -133,7 +148,7 @@ def train_job(settings: "Settings") -> None:
 
 
 def _train_files(
-    files: Sequence[Path],
+    files: Sequence[str],
     hyperparameters: "Hyperparameters",
     *,
     settings: "Settings",
@@ -141,6 +156,7 @@ def _train_files(
     id_column: str | None,
     decimal: str,
     previous: str | None,
+    spark_conf: Sequence[str] | None,
 ) -> "Run":
     import tempfile
 
@@ -148,7 +164,6 @@ def _train_files(
     from service.commands.summary import Run
     from service.signing import PrivateKey
     from service.store import Store
-    from service.training.dataset import read_dataset
     from service.training.names import NAMES_FILE, read_names
     from service.training.trainer import train as fit
 
@@ -161,7 +176,7 @@ def _train_files(
     with progress_bar() as on_progress, tempfile.TemporaryDirectory() as folder:
         rejects = Path(folder) / REJECTS
         try:
-            dataset = read_dataset(
+            dataset = _reader(spark_conf)(
                 files,
                 mapping=mapping,
                 id_column=id_column,
@@ -184,6 +199,25 @@ def _train_files(
         trained=trained,
         report=dataset.report,
     )
+
+
+def _reader(spark_conf: Sequence[str] | None) -> "Callable[..., Dataset]":
+    """Return what reads files into a data set: this machine where no settings of Spark are given."""
+    from service.training.dataset import read_dataset
+
+    if spark_conf is None:
+        return lambda files, **options: read_dataset([Path(file) for file in files], **options)
+    from service.training.spark.session import parse_settings, spark_session
+
+    settings = parse_settings(spark_conf)
+
+    def read(files: Sequence[str], **options: Any) -> "Dataset":
+        with spark_session(settings, command="train") as spark:
+            from service.training.spark.dataset import read_by_spark
+
+            return read_by_spark(spark, files, **options)
+
+    return read
 
 
 def _find_previous(wish: str | None, settings: "Settings") -> "Previous | None":

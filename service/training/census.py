@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from service.errors import DatasetError
+from service.features import AGE, PURCHASES
 from service.training.attributes import Attribute
 from service.training.cells import LARGEST, Cells, Floats, Integers
 from service.training.drawing import Drawing, Take
@@ -46,6 +48,22 @@ class _Incomes:
         """Return the mean of the cell that holds the median."""
         place = int(np.searchsorted(np.cumsum(self.counts), (self.counts.sum() + 1) // 2))
         return round_significant(float(self.sums[place] / self.counts[place] / _UNITS))
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Hold what an engine has added up elsewhere."""
+
+    used: int
+    no_purchases: int
+    cells: Cells
+    """Of those with an Income."""
+    incomes: pa.Table
+    """`place` of each cell of _Incomes, `n` customers and the sum of their `units`."""
+    unknown: pa.Table
+    """Age, Purchases and `n` of those without an Income."""
+    drawn: pa.Table
+    """For Drawing.add_counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +135,21 @@ class Census:
             self._unknown = [_join_alike(self._unknown)]
         if len(self._parts) >= _PARTS:
             self._parts = [Cells.join(self._parts)]
+
+    def add_sums(self, sums: Sums) -> None:
+        """Add customers that were added up elsewhere."""
+        self.used += sums.used
+        self._no_purchases += sums.no_purchases
+        self._parts.append(sums.cells)
+        self.drawing.add_counted(sums.drawn)
+        places = sums.incomes["place"].to_numpy()
+        self._incomes.counts[places] += sums.incomes["n"].to_numpy()
+        self._incomes.sums[places] += sums.incomes["units"].to_numpy()
+        counts = sums.unknown["n"].to_numpy()
+        if len(counts):
+            self._imputed += int(counts.sum())
+            ages, purchases = (sums.unknown[name].to_numpy() for name in (AGE, PURCHASES))
+            self._unknown.append((ages, counts.astype(np.float64), purchases))
 
     def _summarise(self) -> None:
         ages, incomes, purchases = (np.concatenate(columns) for columns in zip(*self._pending, strict=True))

@@ -79,6 +79,16 @@ class Drawing:
         if self._rows > 4 * DRAWN:
             self._compact()
 
+    def add_counted(self, table: pa.Table) -> None:
+        """Draw from customers that were hashed and counted elsewhere.
+
+        Args:
+            table: hash, Age, Income, Purchases, `n` and the text of each kept column, named by `_key`.
+        """
+        if table.num_rows:
+            self._parts.append(table)
+            self._rows += table.num_rows
+
     def _compact(self) -> None:
         """Join customers who are alike in all that is kept, and let go of the highest hashes."""
         if not self._parts:

@@ -1,0 +1,35 @@
+"""Start one Spark for all tests of this folder; without pyspark they are skipped (make spark-test has it)."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+SETTINGS = {
+    "spark.master": "local[2]",
+    "spark.ui.enabled": "false",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.log.level": "OFF",
+}
+
+
+@pytest.fixture(name="spark", scope="session")
+def _spark() -> Iterator[Any]:
+    """Provide a session of two threads, with the settings that the commands give it."""
+    if not os.environ.get("SEGSERVE_SPARK"):
+        pytest.importorskip("pyspark", reason="make spark-test has pyspark")
+    from pyspark.sql import SparkSession
+
+    from service.training.spark.session import fix_settings
+
+    builder = SparkSession.builder
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    fix_settings(spark)
+    spark.conf.set("spark.sql.files.minPartitionNum", "2")
+    yield spark
+    spark.stop()

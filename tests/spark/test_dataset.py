@@ -1,0 +1,133 @@
+"""Spark gives the same rejects, cells and model as the local engines, on data as dirty as people have it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from service.errors import ConfigurationError, DatasetError
+from service.training.dataset import Dataset, read_dataset
+from service.training.hyperparameters import Hyperparameters
+from service.training.trainer import TrainedModel, train
+from service.transform import Transform
+from tests.spark.customers import HEADER, rows, write
+
+
+def fit(dataset: Dataset, transform: Transform = Transform.NONE) -> TrainedModel:
+    return train(dataset, Hyperparameters(k=4, transform=transform, seed=42), on_progress=lambda *_: None)
+
+
+class Engines:
+    """Read the same files by several engines, each with a file of rejects of its own."""
+
+    def __init__(self, spark: Any, folder: Path) -> None:
+        self.spark, self.folder = spark, folder
+
+    def local(self, *paths: Path, use_polars: bool, large: int = 1000, **options: Any) -> tuple[Dataset, str]:
+        rejects = self.folder / f"rejects-{use_polars}.csv"
+        options = {"mapping": {}, **options}
+        dataset = read_dataset(paths, rejects_path=rejects, use_polars=use_polars, large=large, **options)
+        return dataset, rejects.read_text() if rejects.exists() else ""
+
+    def cluster(self, *paths: Path | str, large: int = 1000, **options: Any) -> tuple[Dataset, str]:
+        from service.training.spark.dataset import read_by_spark
+
+        rejects = self.folder / "rejects-spark.csv"
+        options = {"mapping": {}, **options}
+        names = [str(path) for path in paths]
+        dataset = read_by_spark(self.spark, names, rejects_path=rejects, large=large, **options)
+        return dataset, rejects.read_text() if rejects.exists() else ""
+
+
+@pytest.fixture(name="engines")
+def _engines(spark: Any, tmp_path: Path) -> Engines:
+    return Engines(spark, tmp_path)
+
+
+def assert_same(dataset: Dataset, expected: Dataset) -> None:
+    assert dataset.report == expected.report
+    for name in ("ages", "incomes", "purchases", "is_income_imputed"):
+        assert np.array_equal(getattr(dataset, name), getattr(expected, name)), name
+    assert [one.column for one in dataset.attributes] == [one.column for one in expected.attributes]
+    for one, other in zip(dataset.attributes, expected.attributes, strict=True):
+        assert one.values == other.values
+        assert np.array_equal(one.codes, other.codes)
+
+
+@pytest.fixture(name="paths")
+def _paths(tmp_path: Path) -> list[Path]:
+    """Write dirty files of every kind, one after another."""
+    lines = rows(3000)
+    tidy = [
+        line.replace(",", ";")
+        for line in rows(400, seed=5)
+        if not set(line) & set("\";'$") and line.count(",") == 4
+    ]
+    table = pa.table(
+        {
+            "Age": pa.array([30, 41, None, 50, 61] * 20, pa.int16()),
+            "Income": pa.array(["5", "1,000", "$7", None, " "] * 20),
+            "Purchases": pa.array([1.0, 0.0, 3.5, float("nan"), float("inf")] * 20),
+            "Gender": pa.array(["Male", "Female", None, "Male", " Male "] * 20),
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "five.parquet", row_group_size=30)
+    return [
+        write(tmp_path / "one.csv", lines),
+        write(tmp_path / "two [2].csv", lines[:700], end="\r\n", encoding="utf-8-sig"),
+        write(tmp_path / "three.csv", [*lines[:900], "x,44,Fémale,50000,4"], encoding="cp1252"),
+        write(tmp_path / "four.csv", tidy, header=HEADER.replace(",", ";").replace("Age", "AGE")),
+        tmp_path / "five.parquet",
+    ]
+
+
+def test_all_engines_give_the_same_cells_rejects_and_model(engines: Engines, paths: list[Path]) -> None:
+    spark, spark_rejects = engines.cluster(*paths)
+    polars, polars_rejects = engines.local(*paths, use_polars=True)
+    usual, rejects = engines.local(*paths, use_polars=False)
+
+    assert spark_rejects == rejects == polars_rejects
+    assert spark.report.rejected > 50
+    assert spark.cells is not None
+    assert usual.cells is not None
+    assert polars.cells is not None
+    assert spark.cells.digest == usual.cells.digest == polars.cells.digest
+    assert_same(spark, usual)
+    assert fit(spark).files["model.json"] == fit(usual).files["model.json"]
+    assert fit(spark).files["training.json"] == fit(polars).files["training.json"]
+
+
+def test_few_records_are_fitted_themselves(engines: Engines, paths: list[Path]) -> None:
+    spark, spark_rejects = engines.cluster(paths[0], large=10**6, id_column="CustomerID")
+    usual, rejects = engines.local(paths[0], use_polars=False, large=10**6, id_column="CustomerID")
+
+    assert spark.cells is None
+    assert spark_rejects == rejects
+    assert_same(spark, usual)
+    assert fit(spark).files["model.json"] == fit(usual).files["model.json"]
+
+
+def test_expressions_divide_as_on_one_machine(engines: Engines, tmp_path: Path) -> None:
+    lines = ["40,0,0,5", "40,-0,1,5", "40,8,0,5", "40,-8,0,5", "40,8,-0,5", "40,8,2,5", "40,,2,5", "40,x,2,5"]
+    path = write(tmp_path / "customers.csv", lines, header="Age,a,b,Purchases")
+    options: dict[str, Any] = {"mapping": {"Income": "2 + 1 / (a / b) - -1e2"}}
+
+    spark, spark_rejects = engines.cluster(path, **options)
+    usual, rejects = engines.local(path, use_polars=False, **options)
+
+    assert spark_rejects == rejects
+    assert_same(spark, usual)
+
+
+def test_what_cannot_be_divided_is_said(engines: Engines, tmp_path: Path) -> None:
+    path = write(tmp_path / "customers.csv", ["1,40,Male,5,5", '2,40,"Ma', 'le",5,5'])
+
+    with pytest.raises(DatasetError, match=r"customers\.csv has a quote in line 3 that is not closed"):
+        engines.cluster(path)
+    with pytest.raises(DatasetError, match="there is no such file"):
+        engines.cluster(tmp_path / "*.parquet")
+    with pytest.raises(ConfigurationError, match="given twice"):
+        engines.cluster(path, tmp_path)
