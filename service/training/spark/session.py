@@ -61,9 +61,7 @@ def spark_session(settings: Mapping[str, str], *, command: str) -> Iterator[Any]
         from pyspark.errors import PySparkException  # noqa: PLC0415
         from pyspark.sql import SparkSession  # noqa: PLC0415
     except ModuleNotFoundError as exc:
-        raise MissingExtraError(
-            f"{command} --engine spark", extra="spark", package=exc.name or "pyspark"
-        ) from exc
+        raise MissingExtraError(f"{command} --engine spark", extra="spark", package="pyspark") from exc
     is_own = SparkSession.getActiveSession() is None
     if is_own:
         _check_java(command)

@@ -1,0 +1,145 @@
+"""On a standalone cluster of two workers, one of which dies in mid-job: every customer is scored once."""
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import clean_environment, wait_until
+from tests.spark.customers import rows, write
+
+SETTINGS = (
+    "spark.ui.enabled=false",
+    "spark.driver.bindAddress=127.0.0.1",
+    "spark.driver.host=127.0.0.1",
+    "spark.executor.memory=512m",
+    "spark.sql.shuffle.partitions=2",
+    "spark.sql.files.openCostInBytes=100",
+    "spark.sql.files.maxPartitionBytes=4000",
+    "spark.network.timeout=60s",
+    "spark.log.level=ERROR",
+)
+
+
+def start(folder: Path, name: str, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start a master or a worker in a process group of its own; its executors belong to it."""
+    pyspark = pytest.importorskip("pyspark")
+    home = Path(str(pyspark.__file__)).parent
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [home / "bin" / "spark-class", f"org.apache.spark.deploy.{arguments[0]}", *arguments[1:]],
+            env=clean_environment(
+                SPARK_HOME=str(home),
+                SPARK_DAEMON_MEMORY="256m",
+                SPARK_LOCAL_IP="127.0.0.1",
+                SPARK_NO_DAEMONIZE="1",
+            ),
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return process, log
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(30)
+
+
+@pytest.fixture(name="cluster")
+def _cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Provide the address of a master, and its two workers of one core each."""
+    master, log = start(
+        tmp_path, "master", "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"
+    )
+    started = [master]
+    try:
+        wait_until(lambda: "Starting Spark master at " in log.read_text(), what="the master", deadline_s=240)
+        address = log.read_text().split("Starting Spark master at ")[1].split()[0]
+        logs = []
+        for number in range(2):
+            worker, worker_log = start(
+                tmp_path,
+                f"worker-{number}",
+                *("worker.Worker", address, "--host", "127.0.0.1", "--webui-port", "0"),
+                *("--cores", "1", "--memory", "600m", "--work-dir", str(tmp_path / f"work-{number}")),
+            )
+            started.append(worker)
+            logs.append(worker_log)
+        wait_until(
+            lambda: all("Successfully registered" in one.read_text() for one in logs),
+            what="the workers",
+            deadline_s=240,
+        )
+        yield address, started[1:]
+    finally:
+        for process in started:
+            kill(process)
+
+
+def segserve(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", *arguments],
+        cwd=folder,
+        env=clean_environment(SERVICE_PREFIX=str(folder / "ml"), SPARK_LOCAL_IP="127.0.0.1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder: Path, *arguments: str) -> str:
+    process = segserve(folder, *arguments)
+    output, error = process.communicate(timeout=600)
+    assert process.returncode == 0, error[-2000:]
+    return output
+
+
+def read(*paths: Path) -> list[list[str]]:
+    found: list[list[str]] = []
+    for path in paths:
+        with path.open(newline="") as file:
+            found += [*csv.reader(file)][1:]
+    return sorted(found)
+
+
+@pytest.mark.timeout(1500)
+def test_a_killed_worker_and_a_job_run_twice_double_nothing(
+    tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    address, workers = cluster
+    write(tmp_path / "customers.csv", rows(8000))
+    run(tmp_path, "train", "customers.csv", "--k", "4")
+    run(tmp_path, "score", "customers.csv", "-o", "local.csv")
+    settings = [part for one in (*SETTINGS, f"spark.master={address}") for part in ("--spark-conf", one)]
+    job = ("score", "customers.csv", "-o", "scored", "--engine", "spark", *settings)
+    folder = tmp_path / "scored"
+
+    process = segserve(tmp_path, *job)
+    tasks = "_temporary/0/task_*"
+    wait_until(
+        lambda: len([*folder.glob(tasks)]) >= 3 or process.poll() is not None,
+        what="the first parts",
+        deadline_s=600,
+    )
+    kill(workers[0])
+    was_running = not (folder / "_SUCCESS").exists() and process.poll() is None
+    _, error = process.communicate(timeout=600)
+    first = read(*folder.glob("part-*"))
+    parts = len([*folder.glob("part-*")])
+    run(tmp_path, *job)
+
+    assert process.returncode == 0, error[-2000:]
+    assert was_running
+    assert parts > 20
+    assert first == read(tmp_path / "local.csv")
+    assert read(*folder.glob("part-*")) == first
