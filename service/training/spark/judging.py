@@ -20,7 +20,7 @@ RAGGED: Final = -1
 BLANK: Final = -2
 
 _PLAIN: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_FOLDED: Final = ("\x85\u2028\u2029\u017f\u212a", "\0\0\0sk")
+_FOLDED: Final = ("\x85\u2028\u2029\u017f\u212a", "???sk")
 _DECIMAL_NAMES: Final[dict[Decimal, str]] = {".": "point", ",": "comma"}
 
 
