@@ -2,8 +2,11 @@
 #   docker build -t segserve .            docker run -p 8080:8080 segserve demo
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
-FROM ${BASE_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+FROM ${BASE_IMAGE} AS base
+
+FROM base AS build
+# The last two make what is built the same to the last bit, whenever it is: sets in bytecode, dates in wheels.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=315532800
 # For strip and the kernel; nothing of this stage but /image and /code goes into the image.
 # hadolint ignore=DL3008  # any will do, and a pinned version leaves the mirror with the next update
 RUN apt-get update && apt-get install -y --no-install-recommends binutils gcc libc6-dev \
@@ -16,29 +19,42 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf.secret \
     && python -m pip install --require-hashes --no-compile --only-binary :all: \
         --target /image/opt/segserve/lib -r requirements.txt
 COPY kernel kernel
+# The paths in what the compiler notes are not this machine's.
+ENV CFLAGS=-ffile-prefix-map=/build=.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf.secret \
     if [ -s /etc/pip.conf.secret ]; then export PIP_CONFIG_FILE=/etc/pip.conf.secret; fi \
     && python -m pip install --require-hashes --no-compile --target tools -r kernel/requirements.txt \
     && PYTHONPATH=/build/tools python -m pip install --no-build-isolation --no-deps --no-compile \
         --target /image/opt/segserve/lib ./kernel
-COPY docker/slim.py docker/bytecode.py ./
+COPY docker/slim.py docker/bytecode.py docker/settle.py ./
 # Not scipy.libs: patchelf has rewritten it, and strip breaks it ("ELF load command not page-aligned"). What
 # slim.py or strip should break in future shows here: bytecode.py imports it all.
 RUN python slim.py /image/opt/segserve/lib \
     && find /image -name '*.so*' -type f -not -path '*/scipy.libs/*' -exec strip --strip-unneeded {} + \
-    && python bytecode.py /image/opt/segserve/lib /image
+    && python bytecode.py /image/opt/segserve/lib /image \
+    && python settle.py /image
 # The code last. It is not pip-installed: the entry point is python -m service.
 COPY service /code/opt/segserve/service
 COPY docker/healthcheck.py /code/opt/segserve/healthcheck.py
 COPY --chmod=755 docker/segserve /code/usr/local/bin/segserve
-RUN python -m compileall -q --invalidation-mode unchecked-hash -s /code /code/opt/segserve/service
+RUN python -m compileall -q --invalidation-mode unchecked-hash -s /code /code/opt/segserve/service \
+    && python settle.py /code
 
-FROM ${BASE_IMAGE}
+# The base without what is not needed. Copied, for deleting in a layer above would neither give back a byte nor, as its
+# marks bear the time, be the same twice.
+FROM base AS trimmed
+COPY --from=base / /base
+COPY docker/trim.py /trim.py
+RUN python -B /trim.py /base
+
+FROM scratch
+COPY --from=trimmed /base /
 ARG REVISION=unknown
 ARG VERSION=0.1.0
 # One thread a process: small work waits longer for threads than it computes. No HOME is written to (C66, C123).
 # C6: all interfaces, whatever starts the container. A safe path, so that no file left in the working directory is taken for a module.
-ENV PYTHONPATH=/opt/segserve:/opt/segserve/lib PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/usr/sbin:/bin:/sbin LANG=C.UTF-8 \
+    PYTHONPATH=/opt/segserve:/opt/segserve/lib PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 SERVICE_HOST=0.0.0.0 SERVICE_STORE=/tmp/models SERVICE_LOG_FORMAT=auto
 COPY --from=build /image /
 COPY --from=build /code /

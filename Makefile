@@ -8,12 +8,16 @@ COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url \
 UNIVERSAL := --universal --python-version 3.11
 IMAGE ?= segserve
 , := ,
+IMAGE_OPTIONS = $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+	$(if $(PIP_CONF),--secret id=pip_conf$(,)src=$(PIP_CONF)) \
+	--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 SDK := .venv-sdk
 SPARK := .venv-spark
+SUPPLY := .venv-supply
 PEERS := bench/peers/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-test sdk-test spark-test requirements clean
+.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-again sbom image-test sdk-test spark-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -58,9 +62,9 @@ docs: $(VENV)/dev.stamp ## Write the pages that follow from the code
 	$(BIN)/python -m docs.render
 	if [ -e bench/results/peers-load.json ]; then $(BIN)/python -m bench.peers page; fi
 
-audit: $(VENV)/dev.stamp ## Ask the OSV database about every pinned version (needs the network)
+audit: $(SUPPLY)/stamp ## Ask the OSV database about every pinned version (needs the network)
 	for pins in docker/requirements.txt requirements/aws.txt; do \
-		$(BIN)/uv tool run pip-audit --vulnerability-service osv --disable-pip --require-hashes --requirement $$pins \
+		$(SUPPLY)/bin/pip-audit --vulnerability-service osv --disable-pip --require-hashes --requirement $$pins \
 			|| { echo "audit: $$pins has known faults, or the database cannot be reached: see above"; exit 1; }; \
 	done
 
@@ -69,8 +73,13 @@ wheel: $(VENV)/dev.stamp ## Build the wheel into dist/
 	$(BIN)/python -m build --no-isolation --wheel
 
 image: ## Build the image (BASE_IMAGE=... for another base, PIP_CONF=FILE for another index)
-	docker build $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) $(if $(PIP_CONF),--secret id=pip_conf$(,)src=$(PIP_CONF)) \
-		--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
+	docker build $(IMAGE_OPTIONS) --tag $(IMAGE) .
+
+image-again: ## Build the image once more without the cache, and compare the layers
+	$(PYTHON) docker/again.py $(IMAGE) $(IMAGE_OPTIONS)
+
+sbom: $(VENV)/dev.stamp $(SUPPLY)/stamp ## Write the image's bill of materials to build/sbom.json, and check it against the pins
+	$(BIN)/python -m docs.sbom $(IMAGE) build/sbom.json --syft $(SUPPLY)/bin/syft
 
 image-test: $(VENV)/dev.stamp ## Test the image, and the contract against it, clause by clause
 	SEGSERVE_IMAGE=$(IMAGE) $(BIN)/python -m pytest -n auto --dist worksteal tests/container tests/conformance $(ARGS)
@@ -94,12 +103,13 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml tests/spark/requirements.in --extra train --extra large --extra spark \
 		--output-file tests/spark/requirements.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) requirements/supply.in --output-file requirements/supply.txt
 	for pins in $(PEERS)/*.in; do \
 		$(COMPILE) $(UPGRADE) $(UNIVERSAL) --no-annotate --override $(PEERS)/overrides.txt \
 			$$pins --output-file $${pins%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what was built
-	rm -rf $(VENV) $(SDK) $(SPARK) build dist kernel/build kernel/*.egg-info
+	rm -rf $(VENV) $(SDK) $(SPARK) $(SUPPLY) build dist kernel/build kernel/*.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("segserve needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -135,4 +145,9 @@ $(SPARK)/stamp: tests/spark/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(SPARK)
 	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(SUPPLY)/stamp: requirements/supply.txt
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	touch $@

@@ -13,9 +13,10 @@ import typer
 from rich.console import Console
 
 from bench import report
+from bench.large import LargeResults, run_large
 from bench.models import ManyResults, run_many
 from bench.serving import ServingBench, ServingResults
-from bench.targets import many_targets, serving_targets, training_targets
+from bench.targets import large_targets, many_targets, serving_targets, training_targets
 from bench.training import Training, run_trainings, train_sample
 from service.load.tools import Tool, find_tool
 
@@ -23,6 +24,9 @@ SIZES: Final = (10_000, 100_000, 300_000, 1_000_000)
 MODELS: Final = 10_000
 QUICK_MODELS: Final = 200
 QUICK_SIZES: Final = (1_000, 2_000, 4_000)
+LARGE: Final = 10_000_000
+QUICK_LARGE: Final = 1_100_000
+"""Just so many that cells are fitted."""
 LOAD_S: Final = 3
 QUICK_LOAD_S: Final = 1
 CACHE_DIR: Final = Path(tempfile.gettempdir()) / "segserve-bench"
@@ -38,12 +42,17 @@ class Part(StrEnum):
     SERVING = "serving"
     TRAINING = "training"
     MODELS = "models"
+    LARGE = "large"
 
 
 def main(
     *,
     quick: Annotated[
         bool, typer.Option("--quick", help="One short round: proves that it runs and that labels agree.")
+    ] = False,
+    large: Annotated[
+        bool,
+        typer.Option("--large", help="Also train on 10 million records, beside polars and scikit-learn."),
     ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds to take the median of.")] = 5,
     only: Annotated[Part | None, typer.Option(help="Measure nothing else.", show_default=False)] = None,
@@ -67,10 +76,13 @@ def main(
         if only in {None, Part.MODELS}:
             many = _serve_many(served, client=client, rounds=rounds, quick=quick)
     trainings = _train(rounds=rounds, quick=quick) if only in {None, Part.TRAINING} else []
+    is_large = large or only is Part.LARGE or (quick and only is None)
+    millions = _train_large(rounds=rounds, quick=quick) if is_large else None
     targets = [
         *(serving_targets(serving) if serving else []),
         *(many_targets(many) if many else []),
         *(training_targets(trainings) if trainings else []),
+        *(large_targets(millions) if millions else []),
     ]
     if serving:
         _console.print(f"Load generator: {client}", report.load_table(serving), report.process_table(serving))
@@ -78,8 +90,12 @@ def main(
         _console.print(report.many_table(many))
     if trainings:
         _console.print(report.training_table(trainings))
+    if millions:
+        _console.print(report.large_table(millions))
     _console.print(report.target_table(targets))
-    path = report.save(client=client, serving=serving, many=many, trainings=trainings, targets=targets)
+    path = report.save(
+        client=client, serving=serving, many=many, trainings=trainings, large=millions, targets=targets
+    )
     _console.print(f"Raw results: {path}", soft_wrap=True)
     if not quick and not all(target.is_met for target in targets):
         raise typer.Exit(1)
@@ -117,6 +133,10 @@ def _serve_many(store: Path, *, client: Tool, rounds: int, quick: bool) -> ManyR
 
 def _train(*, rounds: int, quick: bool) -> list[Training]:
     return run_trainings(CACHE_DIR, sizes=QUICK_SIZES if quick else SIZES, rounds=rounds, log=_log)
+
+
+def _train_large(*, rounds: int, quick: bool) -> LargeResults:
+    return run_large(CACHE_DIR, records=QUICK_LARGE if quick else LARGE, rounds=rounds, log=_log)
 
 
 def _log(step: str) -> None:

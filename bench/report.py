@@ -12,6 +12,7 @@ from typing import Final
 
 from rich.table import Table
 
+from bench.large import LargeResults
 from bench.models import ManyResults
 from bench.servers import ServerName
 from bench.serving import LOADED, WORKLOADS, ServingResults, Workload
@@ -86,6 +87,24 @@ def training_table(trainings: Sequence[Training]) -> Table:
     return table
 
 
+def large_table(results: LargeResults) -> Table:
+    """Return a row a process: medians over rounds."""
+    table = Table(title=f"Training on {results.records:,} records, k=4")
+    table.add_column("what")
+    for column in ("wall s", "CPU s", "peak MB"):
+        table.add_column(column, justify="right")
+    for what in dict.fromkeys(run.what for run in results.runs):
+        runs = [run for run in results.runs if run.what == what]
+        table.add_row(
+            what,
+            f"{median(run.wall_s for run in runs):.2f}",
+            f"{median(run.cpu_s for run in runs):.2f}",
+            f"{median(run.peak_mb for run in runs):.0f}",
+        )
+    table.add_row("inertia: x scikit-learn's", f"{median(results.inertia_ratios):.7f}")
+    return table
+
+
 def target_table(targets: Iterable[Target]) -> Table:
     """Return a row a target."""
     table = Table(title="Targets")
@@ -105,6 +124,7 @@ def save(
     serving: ServingResults | None,
     many: ManyResults | None,
     trainings: Sequence[Training],
+    large: LargeResults | None,
     targets: Sequence[Target],
 ) -> Path:
     """Write everything that was measured and return the file's path."""
@@ -117,6 +137,7 @@ def save(
         "serving": asdict(serving) if serving else None,
         "many_models": asdict(many) if many else None,
         "training": [asdict(training) for training in trainings],
+        "large": asdict(large) if large else None,
         "targets": [{**asdict(target), "is_met": target.is_met} for target in targets],
     }
     RESULTS_DIR.mkdir(exist_ok=True)

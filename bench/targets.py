@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from bench.large import GROUP_CSV, SKLEARN, TRAIN_CSV, TRAIN_PARQUET, LargeResults
 from bench.models import ManyResults
 from bench.servers import ServerName
 from bench.serving import MANY, ONE, Sample, ServingResults, Workload
@@ -19,6 +20,10 @@ MAX_MODEL_KB: Final = 20.0
 MAX_START_RATIO: Final = 1.6
 MAX_PEAK_MB: Final = 1024.0
 MAX_GROWTH: Final = 1.3
+MAX_GROUP_RATIO: Final = 2.0
+MIN_SKLEARN_RATIO: Final = 3.0
+MAX_LARGE_MB: Final = 600.0
+MAX_INERTIA_RATIO: Final = 1.00001
 
 LEAST_RECORD_S: Final = 1e-6
 """A record cannot cost less CPU time than this to read and fit; a smaller difference is noise."""
@@ -75,6 +80,32 @@ def training_targets(trainings: Sequence[Training]) -> list[Target]:
     return [
         Target(f"training {largest:,} records, peak MB", peak_mb, MAX_PEAK_MB),
         Target("training, cost of a further record: x at the size before", growth(trainings), MAX_GROWTH),
+    ]
+
+
+def large_targets(results: LargeResults) -> list[Target]:
+    """Compare training on millions of records with the bare GROUP BY and with scikit-learn."""
+
+    def wall(what: str, *, to: str) -> float:
+        seconds = {(run.round, run.what): run.wall_s for run in results.runs}
+        rounds = {run.round for run in results.runs}
+        return median(seconds[number, what] / seconds[number, to] for number in rounds)
+
+    def peak_mb(what: str) -> float:
+        return max(run.peak_mb for run in results.runs if run.what == what)
+
+    name = f"training {results.records:,} records"
+    return [
+        Target(f"{name}, CSV: x GROUP BY", wall(TRAIN_CSV, to=GROUP_CSV), MAX_GROUP_RATIO),
+        Target(
+            f"{name}, Parquet: scikit-learn's time x ours",
+            wall(SKLEARN, to=TRAIN_PARQUET),
+            MIN_SKLEARN_RATIO,
+            is_floor=True,
+        ),
+        Target(f"{name}, CSV, peak MB", peak_mb(TRAIN_CSV), MAX_LARGE_MB),
+        Target(f"{name}, Parquet, peak MB", peak_mb(TRAIN_PARQUET), MAX_LARGE_MB),
+        Target(f"{name}, inertia: x scikit-learn's", max(results.inertia_ratios), MAX_INERTIA_RATIO),
     ]
 
 

@@ -80,7 +80,7 @@ def main(root: Path) -> None:
         for path in sorted(root.glob(pattern)):
             freed_bytes += sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"left out {freed_bytes / 1e6:.0f} MB")  # noqa: T201  # what the build log shows
+    print(f"left out {freed_bytes / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """Answer payloads as scikit-learn alone would: to a float64 array of shape (n, 2), to Pipeline.predict."""
 
+import ast
 import io
 import json
 import math
+import struct
 import warnings
 from functools import cache
 from typing import Any
@@ -73,13 +75,16 @@ def read_csv(body: bytes) -> Vectors | None:
 def read_npy(body: bytes) -> Vectors | None:
     """Return what np.load reads of an npy payload, None where it does not.
 
-    Two things it takes are refused on purpose: booleans, which are no numbers here, and bytes behind the
-    array.
+    Three things it takes are refused on purpose: booleans, which are no numbers here, bytes behind the array,
+    and headers that only Python 2 wrote.
     """
     stream = io.BytesIO(body)
     try:
         major = np.lib.format.read_magic(stream)[0]
         read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        size = "<H" if major == 1 else "<I"
+        header = body[8 + struct.calcsize(size) :][: struct.unpack_from(size, body, 8)[0]]
+        ast.literal_eval(header.decode("latin-1"))
         shape, _, dtype = read(stream)
         if math.prod(shape) * max(1, dtype.itemsize) > len(body):  # it would make room for all of it first
             return None

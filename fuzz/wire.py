@@ -12,8 +12,10 @@ from service.serving.app import SegmentationApp, create_app
 from service.serving.protocol import ShortcutProtocol
 from service.settings import read_settings
 
-_TURNS: Final = 10_000
-"""Of the event loop; nothing that is sent here takes as many."""
+_TURNS: Final = 1_000
+"""Of the event loop; what answers in it alone takes fewer."""
+_WAITS: Final = 3_000
+"""Of a millisecond each, after those: files are read in threads, which a busy machine lets wait."""
 
 
 class Wire(asyncio.Transport):
@@ -100,8 +102,8 @@ class Server:
 
     async def _settle(self, protocol: ShortcutProtocol, state: ServerState, wire: Wire) -> None:
         """Give the loop turns until each request that has come whole is answered."""
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        for turn in range(_TURNS + _WAITS):
+            await asyncio.sleep(0 if turn < _TURNS else 0.001)
             cycle: Any = protocol.cycle
             waits_for_us = cycle is not None and not cycle.response_complete and not cycle.more_body
             if wire.is_done or not (waits_for_us or protocol.has_unparsed or protocol.pipeline):
@@ -109,7 +111,7 @@ class Server:
             if waits_for_us and any(not task.done() for task in state.tasks):
                 await asyncio.sleep(0)
         else:
-            raise TimeoutError(f"no answer after {_TURNS} turns of the event loop")
+            raise TimeoutError(f"no answer after {_WAITS} ms")
         if wire.is_done:
             await asyncio.sleep(0)
 

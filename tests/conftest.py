@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import httpx
 import pytest
@@ -79,6 +79,12 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", "SERVICE_KERNEL": kernel, **variables}
 
 
+class Starter(Protocol):
+    """Start a server that ends with its test at the latest."""
+
+    def __call__(self, *arguments: str, **variables: str) -> RunningServer: ...
+
+
 def start_server(folder: Path, *arguments: str, **variables: str) -> RunningServer:
     """Start `segserve serve` on a free port and wait until it is ready."""
     log = folder / f"server-{time.monotonic_ns()}.log"
@@ -139,3 +145,18 @@ def _server(tmp_path_factory: pytest.TempPathFactory, store_path: Path) -> Itera
 def _client(server: RunningServer) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as client:
         yield client
+
+
+@pytest.fixture(name="start")
+def _start(tmp_path: Path) -> Iterator[Starter]:
+    """Provide what starts servers that end with the test."""
+    servers: list[RunningServer] = []
+
+    def start(*arguments: str, **variables: str) -> RunningServer:
+        servers.append(start_server(tmp_path, *arguments, **variables))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()

@@ -19,8 +19,6 @@
 #include "../src/core.h"
 
 #define MAX_BYTES (1 << 17)
-#define N_LEAST 8
-#define MAX_STEP 4
 
 static uint64_t seed;
 
@@ -44,13 +42,19 @@ static void fail(const char *why, const kernel_payload *payload) {
 
 static kernel_model make_model(int n_clusters, int is_log1p) {
     static const char *const SEPARATORS[2] = {", ", "\n"};
-    kernel_model model = {{44.3, 7.1}, {15.1, 1.3}, is_log1p, n_clusters, NULL, NULL, NULL, {NULL, NULL}, 0};
+    kernel_model model = {{44.3, 7.1}, {15.1, 1.3}, is_log1p, n_clusters, NULL, NULL, NULL, {NULL, NULL}, 0, {{0}}, {0}};
     size_t n = (size_t)n_clusters;
     model.x = calloc(n, sizeof *model.x);
     model.y = calloc(n, sizeof *model.y);
     model.ids = calloc(n, sizeof *model.ids);
     for (int media = 0; media < 2; media++) {
         model.texts[media] = calloc(n, sizeof *model.texts[media]);
+    }
+    for (int feature = 0; feature < 2; feature++) {
+        model.n_bins[feature] = n_clusters == 1 ? 1 : n_clusters == 40 ? KERNEL_MAX_BINS : 10;
+        for (int i = 0; i + 1 < model.n_bins[feature]; i++) {
+            model.edges[feature][i] = i * (feature ? 500.0 : 2.5);
+        }
     }
     for (size_t i = 0; i < n; i++) {
         model.x[i] = (double)chance(4001) / 1000 - 2;
@@ -217,15 +221,24 @@ static int nearest(const kernel_model *model, double age, double power) {
 static void check(const kernel_model *model, const kernel_payload *payload, const kernel_result *result,
                   const double *values, long n) {
     int64_t counts[KERNEL_MAX_CLUSTERS] = {0};
-    size_t at = 0, step = (size_t)n / N_LEAST;
-    step = step < 1 ? 1 : step > MAX_STEP ? MAX_STEP : step;
-    if (result->n_records != (size_t)n || result->step != step || result->n_sampled != ((size_t)n + step - 1) / step) {
+    int64_t bins[2][KERNEL_MAX_BINS] = {{0}};
+    long step = n / KERNEL_SAMPLED;
+    size_t at = 0;
+    step = step < 1 ? 1 : step > KERNEL_MAX_STEP ? KERNEL_MAX_STEP : step;
+    if (result->n_records != (size_t)n) {
         fail("another number of records", payload);
     }
-    for (size_t i = 0; i < result->n_sampled; i++) {
-        if (memcmp(result->sample + 2 * i, values + 2 * i * step, 2 * sizeof *values) != 0) {
-            fail("another sample", payload);
+    for (long i = 0; i < n; i += step) {
+        for (int feature = 0; feature < 2; feature++) {
+            int bin = model->n_bins[feature] - 1;
+            while (bin > 0 && model->edges[feature][bin - 1] > values[2 * i + feature]) {
+                bin--;
+            }
+            bins[feature][bin] += step;
         }
+    }
+    if (memcmp(bins, result->bins, sizeof bins) != 0) {
+        fail("other counts of the features", payload);
     }
     at = payload->media == KERNEL_WRITE_NPY ? 128 : payload->media == KERNEL_WRITE_JSON;
     for (long i = 0; i < n; i++) {
@@ -277,7 +290,6 @@ static int try_one(const kernel_model *model, kernel_payload payload, const uint
     free(copy);
     free(result.answer);
     free(result.counts);
-    free(result.sample);
     return status == KERNEL_ANSWERED;
 }
 
@@ -379,8 +391,6 @@ int main(int argc, char **argv) {
             payload.reader = (enum kernel_reader)chance(KERNEL_READERS);
             payload.media = (enum kernel_media)chance(KERNEL_MEDIA);
             payload.kind = (enum kernel_kind)chance(KERNEL_KINDS);
-            payload.n_least = N_LEAST;
-            payload.max_step = MAX_STEP;
             model->is_log1p = chance(8) == 0;
             if (payload.reader == KERNEL_READ_ARRAY) {
                 length = 2 * n * (size_t[]){4, 8, 1, 2, 4, 8, 1, 2, 4, 8}[payload.kind];

@@ -1,7 +1,6 @@
 #include "core.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "number.h"
@@ -312,42 +311,48 @@ static uint8_t *write_block(const kernel_model *model, enum kernel_media media, 
     return out;
 }
 
-/* ---- sampling ------------------------------------------------------------------------------------------- */
+/* ---- counting ------------------------------------------------------------------------------------------- */
 
-static void thin(kernel_result *result, size_t step) {
-    size_t n = 0;
-    for (size_t i = 0; i < result->n_sampled; i += step) {
-        result->sample[2 * n] = result->sample[2 * i];
-        result->sample[2 * n + 1] = result->sample[2 * i + 1];
-        n++;
+#define EARLY (KERNEL_SAMPLED * KERNEL_MAX_STEP) /* records after which the largest step is sure */
+
+typedef struct {
+    double ages[EARLY];
+    double powers[EARLY];
+    size_t n;
+} early;
+
+/* Count the features of each step-th record. A value on an edge belongs to the bin above it. */
+static void count_features(const kernel_model *model, const double *ages, const double *powers, size_t n, size_t step,
+                           kernel_result *result) {
+    const double *const features[2] = {ages, powers};
+    for (int feature = 0; feature < 2; feature++) {
+        const double *edges = model->edges[feature];
+        int n_edges = model->n_bins[feature] - 1;
+        if (n_edges < 0) {
+            continue;
+        }
+        for (size_t i = 0; i < n; i += step) {
+            double value = features[feature][i];
+            int bin = 0;
+            for (int edge = 0; edge < n_edges; edge++) {
+                bin += edges[edge] <= value;
+            }
+            result->bins[feature][bin] += (int64_t)step;
+        }
     }
-    result->n_sampled = n;
-    result->step = step;
 }
 
-/* Keep the features of each step-th record: of all, until there are so many that the largest step is sure. */
-static int sample(const kernel_payload *payload, int n, const double *ages, const double *powers,
-                  size_t *allocated, kernel_result *result) {
-    size_t first;
-    if (result->step == 1 && result->n_records >= payload->n_least * payload->max_step && payload->max_step > 1) {
-        thin(result, payload->max_step);
+/* Keep a block's features while it is not known for how many records each stands, else count them. */
+static void look_at(const kernel_model *model, early *kept, const double *ages, const double *powers, int n,
+                    kernel_result *result) {
+    _Static_assert(BLOCK % KERNEL_MAX_STEP == 0 && EARLY % BLOCK == 0, "each block begins with a record to look at");
+    if (result->n_records < EARLY) {
+        memcpy(kept->ages + kept->n, ages, (size_t)n * sizeof *ages);
+        memcpy(kept->powers + kept->n, powers, (size_t)n * sizeof *powers);
+        kept->n += (size_t)n;
+    } else {
+        count_features(model, ages, powers, (size_t)n, KERNEL_MAX_STEP, result);
     }
-    if (*allocated - result->n_sampled < (size_t)n) {
-        size_t more = 2 * *allocated + BLOCK;
-        double *grown = realloc(result->sample, more * 2 * sizeof *grown);
-        if (!grown) {
-            return 0;
-        }
-        result->sample = grown;
-        *allocated = more;
-    }
-    first = (result->step - result->n_records % result->step) % result->step;
-    for (size_t i = first; i < (size_t)n; i += result->step) {
-        result->sample[2 * result->n_sampled] = ages[i];
-        result->sample[2 * result->n_sampled + 1] = powers[i];
-        result->n_sampled++;
-    }
-    return 1;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------ */
@@ -356,12 +361,13 @@ enum kernel_status kernel_answer(const kernel_model *model, const kernel_payload
     double ages[BLOCK], powers[BLOCK];
     int64_t labels[BLOCK];
     cursor from = {payload->text, payload->text + payload->length, 0, 0, 0};
-    size_t allocated = 0, step;
+    early kept;
+    size_t step;
     size_t width = payload->media == KERNEL_WRITE_NPY ? sizeof(int32_t) : model->widest;
     uint8_t *out = result->answer;
-    result->n_records = result->n_sampled = result->length = 0;
-    result->sample = NULL;
-    result->step = 1;
+    kept.n = 0;
+    result->n_records = result->length = 0;
+    memset(result->bins, 0, sizeof result->bins);
     if (payload->reader == KERNEL_READ_ARRAY) {
         from.n_left = payload->length / (2 * kind_bytes(payload->kind));
         if (from.n_left == 0) {
@@ -383,9 +389,7 @@ enum kernel_status kernel_answer(const kernel_model *model, const kernel_payload
         for (int i = 0; i < n; i++) {
             result->counts[labels[i]]++;
         }
-        if (!sample(payload, n, ages, powers, &allocated, result)) {
-            return KERNEL_NO_MEMORY;
-        }
+        look_at(model, &kept, ages, powers, n, result);
         result->n_records += (size_t)n;
     }
     if (payload->media == KERNEL_WRITE_JSON) {
@@ -394,11 +398,9 @@ enum kernel_status kernel_answer(const kernel_model *model, const kernel_payload
     } else if (payload->media == KERNEL_WRITE_NPY) {
         write_npy_header(result->answer, result->n_records);
     }
-    step = result->n_records / (payload->n_least ? payload->n_least : 1);
-    step = step < 1 ? 1 : step > payload->max_step ? payload->max_step : step;
-    if (result->step == 1 && step > 1) {
-        thin(result, step);
-    }
+    step = result->n_records / KERNEL_SAMPLED;
+    step = step < 1 ? 1 : step > KERNEL_MAX_STEP ? KERNEL_MAX_STEP : step;
+    count_features(model, kept.ages, kept.powers, kept.n, step, result);
     result->length = (size_t)(out - result->answer);
     return KERNEL_ANSWERED;
 }

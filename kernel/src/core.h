@@ -22,10 +22,15 @@
 
 #define KERNEL_MAX_VALUE 1e100   /* service/features.py, MAX_VALUE */
 #define KERNEL_MAX_CLUSTERS 1000 /* service/model.py, MAX_CLUSTERS */
+#define KERNEL_MAX_BINS 64       /* service/serving/signals/layout.py, MAX_BINS */
+#define KERNEL_MAX_STEP 16       /* service/serving/tally.py, MAX_STEP: of a large payload every 16th is looked at, */
+#ifndef KERNEL_SAMPLED
+#define KERNEL_SAMPLED 256       /* SAMPLED: of a small one all, of those between ever fewer */
+#endif
 #define KERNEL_TEXT_BYTES 16
 #define KERNEL_SLACK_BYTES 32    /* of an answer's buffer: texts are copied whole, whatever their length */
 
-enum kernel_status { KERNEL_NOT_PLAIN, KERNEL_ANSWERED, KERNEL_NO_MEMORY };
+enum kernel_status { KERNEL_NOT_PLAIN, KERNEL_ANSWERED };
 enum kernel_reader { KERNEL_READ_JSON, KERNEL_READ_JSON_LINES, KERNEL_READ_CSV, KERNEL_READ_ARRAY, KERNEL_READERS };
 enum kernel_media { KERNEL_WRITE_JSON, KERNEL_WRITE_LINES, KERNEL_WRITE_NPY, KERNEL_MEDIA };
 enum kernel_kind {
@@ -48,6 +53,8 @@ typedef struct {
     int32_t *ids;
     kernel_text *texts[2]; /* for KERNEL_WRITE_JSON and KERNEL_WRITE_LINES */
     size_t widest;         /* of the texts, without the last byte */
+    double edges[2][KERNEL_MAX_BINS - 1]; /* between the bins of each feature, ascending */
+    int n_bins[2];                        /* one more than there are edges; 0 to count no features */
 } kernel_model;
 
 typedef struct {
@@ -56,8 +63,6 @@ typedef struct {
     const uint8_t *text; /* a 0 follows the last byte, as in every bytes object */
     size_t length;
     enum kernel_kind kind; /* of numbers, for KERNEL_READ_ARRAY; `text` is the first of them */
-    size_t n_least;        /* records of a small payload that are all sampled; */
-    size_t max_step;       /* of a larger one every max_step-th, of those between ever fewer */
 } kernel_payload;
 
 typedef struct {
@@ -66,9 +71,7 @@ typedef struct {
     size_t length;
     size_t n_records;
     int64_t *counts; /* records by cluster, n_clusters zeros */
-    double *sample;  /* features of each step-th record, to be freed by the caller, whatever the status */
-    size_t n_sampled;
-    size_t step;
+    int64_t bins[2][KERNEL_MAX_BINS]; /* of each feature: records looked at, times those that each stands for */
 } kernel_result;
 
 /* Return room enough for the answer to any payload of this length; memory that is not used is never touched. */

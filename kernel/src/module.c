@@ -6,7 +6,7 @@
 
 #include "core.h"
 
-#define INTERFACE 1 /* service/serving/kernel.py asks for this one */
+#define INTERFACE 2 /* service/serving/kernel.py asks for this one */
 
 /* Shorter payloads take less time than it may take to get the interpreter's lock back. */
 #define RELEASING_BYTES (64 * 1024)
@@ -84,19 +84,47 @@ static int fill_model(kernel_model *model, PyObject *centroids, PyObject *ids) {
     return 1;
 }
 
+/* Read the edges of one feature's bins, None to count none. */
+static int fill_edges(kernel_model *model, int feature, PyObject *edges) {
+    Py_ssize_t n;
+    if (edges == Py_None) {
+        return 1;
+    }
+    if (!PyTuple_Check(edges)) {
+        PyErr_SetString(PyExc_TypeError, "edges must be a tuple of numbers, or None");
+        return 0;
+    }
+    n = PyTuple_Size(edges);
+    if (n >= KERNEL_MAX_BINS) {
+        PyErr_Format(PyExc_ValueError, "there must be at most %d edges", KERNEL_MAX_BINS - 1);
+        return 0;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        double edge = PyFloat_AsDouble(PyTuple_GetItem(edges, i));
+        if (edge == -1.0 && PyErr_Occurred()) {
+            return 0;
+        }
+        model->edges[feature][i] = edge;
+    }
+    model->n_bins[feature] = (int)n + 1;
+    return 1;
+}
+
 static PyObject *labeller_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    PyObject *self, *centroids, *ids;
+    PyObject *self, *centroids, *ids, *ages, *powers;
     kernel_model model = {0};
     if (kwargs && PyDict_Size(kwargs)) {
         PyErr_SetString(PyExc_TypeError, "Labeller takes no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "(dd)(dd)pO!O!:Labeller", &model.mean[0], &model.mean[1], &model.scale[0],
-                          &model.scale[1], &model.is_log1p, &PyTuple_Type, &centroids, &PyTuple_Type, &ids)) {
+    if (!PyArg_ParseTuple(args, "(dd)(dd)pO!O!OO:Labeller", &model.mean[0], &model.mean[1], &model.scale[0],
+                          &model.scale[1], &model.is_log1p, &PyTuple_Type, &centroids, &PyTuple_Type, &ids, &ages,
+                          &powers)) {
         return NULL;
     }
-    if (!fill_model(&model, centroids, ids) || !(self = allocate(type, 0))) {
+    if (!fill_model(&model, centroids, ids) || !fill_edges(&model, 0, ages) || !fill_edges(&model, 1, powers) ||
+        !(self = allocate(type, 0))) {
         free_model(&model);
         return NULL;
     }
@@ -127,23 +155,36 @@ static PyObject *pack(const kernel_result *result, const kernel_model *model, in
     if (!answer) {
         return NULL;
     }
-    return Py_BuildValue("(Nny#y#n)", answer, (Py_ssize_t)result->n_records, (const char *)result->counts,
+    return Py_BuildValue("(Nny#y#y#)", answer, (Py_ssize_t)result->n_records, (const char *)result->counts,
                          (Py_ssize_t)((size_t)model->n_clusters * sizeof *result->counts),
-                         result->n_sampled ? (const char *)result->sample : "",
-                         (Py_ssize_t)(result->n_sampled * 2 * sizeof *result->sample), (Py_ssize_t)result->step);
+                         (const char *)result->bins[0], (Py_ssize_t)((size_t)model->n_bins[0] * sizeof **result->bins),
+                         (const char *)result->bins[1],
+                         (Py_ssize_t)((size_t)model->n_bins[1] * sizeof **result->bins));
+}
+
+/* Give memory back; that of a large answer goes to the system page by page, so without the lock. */
+static void release(kernel_result *result, int is_releasing) {
+    if (is_releasing) {
+        Py_BEGIN_ALLOW_THREADS
+        free(result->answer);
+        Py_END_ALLOW_THREADS
+    } else {
+        free(result->answer);
+    }
+    free(result->counts);
 }
 
 static int read_arguments(kernel_payload *payload, PyObject *const *args, Py_ssize_t n_args) {
-    Py_ssize_t numbers[6], length, offset;
+    Py_ssize_t numbers[4], length, offset;
     char *text;
-    if (n_args != 7) {
-        PyErr_SetString(PyExc_TypeError, "answer takes body, reader, media, kind, offset, least and max_step");
+    if (n_args != 5) {
+        PyErr_SetString(PyExc_TypeError, "answer takes body, reader, media, kind and offset");
         return 0;
     }
     if (PyBytes_AsStringAndSize(args[0], &text, &length) < 0) {
         return 0;
     }
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 4; i++) {
         numbers[i] = PyLong_AsSsize_t(args[i + 1]);
         if (numbers[i] == -1 && PyErr_Occurred()) {
             return 0;
@@ -151,9 +192,8 @@ static int read_arguments(kernel_payload *payload, PyObject *const *args, Py_ssi
     }
     offset = numbers[3];
     if (numbers[0] < 0 || numbers[0] >= KERNEL_READERS || numbers[1] < 0 || numbers[1] >= KERNEL_MEDIA ||
-        numbers[2] < 0 || numbers[2] >= KERNEL_KINDS || offset < 0 || offset > length || numbers[4] < 1 ||
-        numbers[5] < 1 || numbers[4] > INT32_MAX || numbers[5] > INT32_MAX) {
-        PyErr_SetString(PyExc_ValueError, "reader, media, kind, offset, least or max_step is out of range");
+        numbers[2] < 0 || numbers[2] >= KERNEL_KINDS || offset < 0 || offset > length) {
+        PyErr_SetString(PyExc_ValueError, "reader, media, kind or offset is out of range");
         return 0;
     }
     payload->reader = (enum kernel_reader)numbers[0];
@@ -161,8 +201,6 @@ static int read_arguments(kernel_payload *payload, PyObject *const *args, Py_ssi
     payload->kind = (enum kernel_kind)numbers[2];
     payload->text = (const uint8_t *)text + offset;
     payload->length = (size_t)(length - offset);
-    payload->n_least = (size_t)numbers[4];
-    payload->max_step = (size_t)numbers[5];
     return 1;
 }
 
@@ -171,7 +209,7 @@ static PyObject *labeller_answer(PyObject *self, PyObject *const *args, Py_ssize
     kernel_payload payload;
     kernel_result result = {0};
     enum kernel_status status;
-    PyObject *packed;
+    PyObject *packed = NULL;
     int is_releasing;
     if (!read_arguments(&payload, args, n_args)) {
         return NULL;
@@ -181,35 +219,31 @@ static PyObject *labeller_answer(PyObject *self, PyObject *const *args, Py_ssize
     result.answer = malloc(result.capacity);
     result.counts = calloc((size_t)model->n_clusters, sizeof *result.counts);
     if (!result.answer || !result.counts) {
-        status = KERNEL_NO_MEMORY;
-    } else if (is_releasing) {
-        Py_BEGIN_ALLOW_THREADS
-        status = kernel_answer(model, &payload, &result); /* the body is borrowed: the caller holds it */
-        Py_END_ALLOW_THREADS
+        PyErr_NoMemory();
     } else {
-        status = kernel_answer(model, &payload, &result);
+        if (is_releasing) {
+            Py_BEGIN_ALLOW_THREADS
+            status = kernel_answer(model, &payload, &result); /* the body is borrowed: the caller holds it */
+            Py_END_ALLOW_THREADS
+        } else {
+            status = kernel_answer(model, &payload, &result);
+        }
+        packed = status == KERNEL_ANSWERED ? pack(&result, model, is_releasing) : Py_NewRef(Py_None);
     }
-    if (status == KERNEL_ANSWERED) {
-        packed = pack(&result, model, is_releasing);
-    } else {
-        packed = status == KERNEL_NOT_PLAIN ? Py_NewRef(Py_None) : PyErr_NoMemory();
-    }
-    free(result.answer);
-    free(result.counts);
-    free(result.sample);
+    release(&result, is_releasing);
     return packed;
 }
 
 static PyMethodDef labeller_methods[] = {
     {"answer", (PyCFunction)(void (*)(void))labeller_answer, METH_FASTCALL,
-     "answer(body, reader, media, kind, offset, least, max_step)\n--\n\n"
-     "Return the answer's bytes, the number of records, int64 counts by cluster, float64 features of each\n"
-     "step-th record, and step; None for a payload that is not plain."},
+     "answer(body, reader, media, kind, offset)\n--\n\n"
+     "Return the answer's bytes, the number of records, and int64 counts by cluster, by bin of the first and by\n"
+     "bin of the second feature; None for a payload that is not plain."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot labeller_slots[] = {
-    {Py_tp_doc, "Labeller(mean, scale, is_log1p, centroids, ids)\n--\n\nAnswer payloads with a model's labels."},
+    {Py_tp_doc, "Labeller(mean, scale, is_log1p, centroids, ids, ages, powers)\n--\n\nAnswer payloads with a model's labels."},
     {Py_tp_new, (void *)labeller_new},
     {Py_tp_dealloc, (void *)labeller_dealloc},
     {Py_tp_methods, labeller_methods},

@@ -1,5 +1,7 @@
 """Train a model version from customer files: `segserve train`."""
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,13 +84,13 @@ def train(
 ) -> None:
     """Read customers, find segments and write a new model version."""
     try:
-        from service.training import trainer  # noqa: F401  # needs all of the extra
+        from service.training.dataset import read_dataset  # noqa: F401  # needs most of the extra
         from service.training.expression import parse_mapping
         from service.training.hyperparameters import Hyperparameters, parse_k
+
+        _check_installed("sklearn", "skops")
     except ModuleNotFoundError as exc:
         raise MissingExtraError("train", extra="train", package=exc.name or "a package") from exc
-    from service.commands.output import print_json
-    from service.commands.summary import print_summary
     from service.settings import read_settings
 
     settings = read_settings(store=store, sign_key=sign_key)
@@ -106,12 +108,22 @@ def train(
         previous=previous,
         spark_conf=None if engine is Engine.LOCAL else spark_conf or [],
     )
+    from service.commands.output import print_json
+    from service.commands.summary import print_summary
+
     if as_json:
         print_json(run.as_dict())
     else:
         print_summary(run)
         if run.trained.cells is not None:
             _print_cells(run.trained.cells)
+
+
+def _check_installed(*packages: str) -> None:
+    """Raise ModuleNotFoundError for what will be imported while the files are read."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
 
 
 def _print_cells(cells: Mapping[str, Any]) -> None:
@@ -159,13 +171,12 @@ def _train_files(
     spark_conf: Sequence[str] | None,
 ) -> "Run":
     import tempfile
+    from concurrent.futures import ThreadPoolExecutor
 
     from service.commands.output import progress_bar
-    from service.commands.summary import Run
     from service.signing import PrivateKey
     from service.store import Store
     from service.training.names import NAMES_FILE, read_names
-    from service.training.trainer import train as fit
 
     store = Path(settings.store)
     target = Store(store)
@@ -173,7 +184,13 @@ def _train_files(
     before = _find_previous(previous, settings)
     names_path = store / NAMES_FILE
     names = read_names(names_path)
-    with progress_bar() as on_progress, tempfile.TemporaryDirectory() as folder:
+    with (
+        progress_bar() as on_progress,
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(max_workers=1) as imports,
+    ):
+        # scikit-learn takes seconds to import, in which polars reads millions of records.
+        fitting = imports.submit(importlib.import_module, "service.training.trainer")
         rejects = Path(folder) / REJECTS
         try:
             dataset = _reader(spark_conf)(
@@ -186,9 +203,13 @@ def _train_files(
             )
         except DatasetError as exc:
             raise _keep_rejects(exc, rejects=rejects, store=store) from exc
-        trained = fit(dataset, hyperparameters, previous=before, names=names, on_progress=on_progress)
+        trained: TrainedModel = fitting.result().train(
+            dataset, hyperparameters, previous=before, names=names, on_progress=on_progress
+        )
         beside = {REJECTS: rejects} if rejects.exists() else {}
         version = target.add(trained.files, provenance=trained.provenance, beside=beside, sign=sign)
+    from service.commands.summary import Run
+
     artifact = target.resolve(version)
     _keep_names(trained, names=names, path=names_path)
     return Run(

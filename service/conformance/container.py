@@ -94,9 +94,11 @@ class Container:
     def published(self, port: int) -> Address | None:
         """Return where a port of it is on this machine, None where that is nowhere."""
         shown = docker("port", self.name, f"{port}/tcp", is_checked=False).split()
-        if not shown or ":" not in shown[0]:
+        host, _, number = shown[0].rpartition(":") if shown else ("", "", "")
+        if (
+            not number.isdigit()
+        ):  # of a container that has ended at once, the engine shows an address without it
             return None
-        host, _, number = shown[0].rpartition(":")
         return Address(_engine_host() or host, int(number))
 
     def signal(self, name: str) -> None:

@@ -5,11 +5,13 @@ they hold and how long those before them will take, and says at once when it is 
 """
 
 import math
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 from service.errors import OverloadedError
@@ -28,6 +30,9 @@ _RISE, _FALL = 0.25, 0.05
 little of the next one."""
 _SHARE: Final = 0.75
 """Of the time limit that waiting and answering may take by the estimate, which is one."""
+
+_NICENESS: Final = 5
+"""Beside a thread of the usual kind such a one gets a quarter of a processor."""
 
 T = TypeVar("T")
 
@@ -53,11 +58,21 @@ class Arrival:
 class Admission:
     """Run what large payloads need, and count what they hold; safe in any thread."""
 
-    def __init__(self, *, max_bytes: int | None, threads: int = THREADS) -> None:
-        """Take the most bytes to hold, None for no limit, and how many payloads are answered at once."""
+    def __init__(self, *, max_bytes: int | None, threads: int = THREADS, is_yielding: bool = False) -> None:
+        """Take the limits.
+
+        Args:
+            max_bytes: The most bytes to hold, None for no limit.
+            threads: How many payloads are answered at once.
+            is_yielding: Whether the threads leave the processor to the event loop where both want it. Only
+                for those that mostly work without the interpreter's lock, or the loop would wait for it.
+        """
         self._max_bytes = max_bytes
         self._n_threads = threads
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="invocation")
+        self._threads = ThreadPoolExecutor(
+            threads, thread_name_prefix="invocation", initializer=yield_to_others if is_yielding else None
+        )
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="helper")
         self._lock = threading.Lock()
         self._held_bytes = 0
         self._queue: dict[int, float] = {}
@@ -108,6 +123,10 @@ class Admission:
         # Also when nobody waits for it any more: a thread that has begun goes on to its end.
         running.add_done_callback(lambda _: self._leave(ticket, size))
         return running
+
+    def run(self, task: Callable[[], T]) -> "Future[T]":
+        """Run a task that is no answer and takes milliseconds, beside the answers."""
+        return self._helper.submit(task)
 
     def _run(self, task: Callable[[], T], *, size: int, kind: Hashable) -> T:
         started_s = time.perf_counter()
@@ -162,3 +181,11 @@ class Admission:
         return OverloadedError(
             f"too many large payloads wait: {reason}; try again in {after_s} s", retry_after_s=after_s
         )
+
+
+def yield_to_others() -> None:
+    """Give this thread a lower priority than the process has, where threads have one of their own."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)

@@ -48,9 +48,10 @@ class SegmentationApp:
         check_default_accept(settings)
         self._access = Access(settings)
         self.tracing = Tracing.from_environment()
-        served = served_model(artifact, settings) if artifact else None
         facts = ModelFacts.of(artifact) if artifact else None
-        self.meter = Meter(board, edges=facts.baseline.edges if facts and facts.baseline else None)
+        edges = facts.baseline.edges if facts and facts.baseline else None
+        served = served_model(artifact, settings, edges=edges) if artifact else None
+        self.meter = Meter(board, edges=edges)
         access_log = AccessLog(settings, version=facts.version if facts else "none")
         trace_id = self.tracing.trace_id if self.tracing else None
         self._journal = journal = Journal(self.meter, access_log, trace_id=trace_id)

@@ -20,7 +20,6 @@ from service.errors import (
     PayloadTooLargeError,
 )
 from service.lazy import np, simdjson
-from service.model import SegmentModel
 from service.serving.admission import Admission
 from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer, send_reply
 from service.serving.execution_parameters import execution_parameters
@@ -30,6 +29,7 @@ from service.serving.invocation import (
     ServedModel,
     answer,
     answer_few,
+    answer_lightly,
     answer_quickly,
     error_body,
     refuse,
@@ -39,6 +39,8 @@ from service.serving.media import Media, Plan, default_answer, make_plan
 from service.serving.signals.entry import Digest
 from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
+from service.serving.tally import Tally
+from service.serving.trimming import Trimmer
 from service.settings import Settings
 
 INLINE_BYTES, KERNEL_INLINE_BYTES = 64 * 1024, 256 * 1024
@@ -46,6 +48,9 @@ INLINE_BYTES, KERNEL_INLINE_BYTES = 64 * 1024, 256 * 1024
 
 CAREFUL_BYTES: Final = 4 * 1024
 """The same for payloads that take microseconds a record: objects, errors, full detail."""
+
+JOINING_BYTES: Final = 2 * 2**20
+"""Parts of a larger payload are joined in a thread; with that many, Python lets go of its lock meanwhile."""
 
 MAX_PLAN_BYTES: Final = 4 * contract.MAX_CUSTOM_ATTRIBUTES
 """SageMaker itself passes on at most 1024 characters of each (C23, C29)."""
@@ -69,7 +74,10 @@ class FastLane:
         self._meter = meter
         self._note = journal.note
         self._is_warm = False
-        self._admission = Admission(max_bytes=settings.max_waiting_bytes)
+        self._admission = Admission(
+            max_bytes=settings.max_waiting_bytes, is_yielding=bool(served and served.kernel)
+        )
+        self._trimmer = Trimmer(is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run)
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
             contract.INVOCATIONS_PATH: self.invocations,
@@ -87,14 +95,23 @@ class FastLane:
             await self.refuse_method(send, allowed="GET, POST, HEAD")
             return
         # A multi-model server starts without a model, and each was tested when it was loaded.
-        is_healthy = self._is_healthy(self._served.model) if self._served else self._settings.multi_model
+        is_healthy = self._is_healthy(self._served) if self._served else self._settings.multi_model
         await send_answer(send, 200 if is_healthy else 503, (self._version_header,), b"")
 
-    def _is_healthy(self, model: SegmentModel) -> bool:
-        return model.is_healthy() and (not self._is_warm or model.is_healthy_in_bulk())
+    def _is_healthy(self, served: ServedModel) -> bool:
+        if served.kernel and not served.kernel.agrees():
+            return False
+        return served.model.is_healthy() and (not self._is_warm or served.model.is_healthy_in_bulk())
 
     def warm(self) -> None:
-        """Import what larger payloads need, so that the first of them does not wait for it; in a thread."""
+        """Import what larger payloads need, so that the first of them does not wait for it; in a thread.
+
+        With a kernel plain ones need nothing more, and most servers never see others.
+        """
+        if self._served is None or self._served.kernel is None:
+            self._load()
+
+    def _load(self) -> None:
         simdjson.Parser()
         np.zeros(0)
         self._is_warm = True
@@ -171,8 +188,10 @@ class FastLane:
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
         except InvocationError as exc:
             return self.refuse(exc, headers, model, bytes_in=len(body), started_s=started_s)
-        if len(body) <= CAREFUL_BYTES:
-            reply: Invocation | None = answer(body, plan, model)
+        if model.kernel and not self._is_warm:  # to import numpy here would hold up the event loop
+            reply: Invocation | None = answer_lightly(body, plan, model)
+        elif len(body) <= CAREFUL_BYTES:
+            reply = answer(body, plan, model)
         else:
             reply = answer_quickly(body, plan, model)
         if reply is not None:
@@ -232,6 +251,8 @@ class FastLane:
 
     def _answer_and_condense(self, body: bytes, plan: Plan, model: ServedModel) -> tuple[Invocation, Digest]:
         reply = answer(body, plan, model)
+        if not self._is_warm and not isinstance(reply.places, Tally):
+            self._load()
         return reply, self._meter.condense(reply)
 
     def refuse(
@@ -255,16 +276,22 @@ class FastLane:
     async def _whole_body(self, message: Any, receive: Receive) -> bytes | None:
         chunks = [message.get("body", b"")]
         with self._admission.arriving() as arrival:
-            arrival.grow(len(chunks[0]))
-            while message.get("more_body", False):
-                message = await receive()
-                if message["type"] != "http.request":
-                    return None
-                chunk = message.get("body", b"")
-                self.check_size(arrival.size + len(chunk))
-                arrival.grow(len(chunk))
-                chunks.append(chunk)
-            return b"".join(chunks)
+            try:
+                arrival.grow(len(chunks[0]))
+                while message.get("more_body", False):
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return None
+                    chunk = message.get("body", b"")
+                    self.check_size(arrival.size + len(chunk))
+                    arrival.grow(len(chunk))
+                    chunks.append(chunk)
+                if arrival.size < JOINING_BYTES:
+                    return b"".join(chunks)
+                # Memory for a large one takes the system tens of milliseconds.
+                return await asyncio.wrap_future(self._admission.run(partial(b"".join, chunks)))
+            finally:
+                self._trimmer.note(arrival.size)
 
     def check_size(self, size: int) -> None:
         """Raise PayloadTooLargeError over the cap."""

@@ -151,20 +151,28 @@ def answer(body: bytes, plan: Plan, model: ServedModel) -> Invocation:
 
 def answer_quickly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | None:
     """Answer plain numbers with labels, in nanoseconds a record; None for what may take microseconds."""
-    if few := answer_few(body, plan, model):
-        return few
+    if light := answer_lightly(body, plan, model):
+        return light
     try:
-        if plan.has_detail:
-            return None
-        if model.kernel and (labelled := model.kernel.answer(body, plan)):
-            text, tally = labelled
-            return Invocation(200, text, plan.content_type, (*plan.headers, model.version_header), tally)
-        if plan.reader is Reader.NPY:
+        if plan.has_detail or plan.reader is Reader.NPY:
             return None
         payload = decode_plain(body, reader=plan.reader)
         return None if payload is None else _succeed(payload, plan, model)
     except Exception as exc:  # noqa: BLE001  # the edge: it is logged, and answered without the trace
         return _fail(exc, body, model)
+
+
+def answer_lightly(body: bytes, plan: Plan, model: ServedModel) -> Invocation | None:
+    """Answer what needs no numpy: a few plain records, or with a kernel any number of them; else None."""
+    if few := answer_few(body, plan, model):
+        return few
+    try:
+        if model.kernel and not plan.has_detail and (labelled := model.kernel.answer(body, plan)):
+            text, tally = labelled
+            return Invocation(200, text, plan.content_type, (*plan.headers, model.version_header), tally)
+    except Exception as exc:  # noqa: BLE001  # the edge: it is logged, and answered without the trace
+        return _fail(exc, body, model)
+    return None
 
 
 def _fail(error: Exception, body: bytes, model: ServedModel) -> Invocation:

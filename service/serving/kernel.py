@@ -7,6 +7,7 @@ What the kernel does not take, it leaves to `codec`; what it takes, it answers w
 import importlib
 import logging
 from array import array
+from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -16,13 +17,16 @@ from service.model import SegmentModel
 from service.serving.codec import BOM, known_reader
 from service.serving.media import Media, Plan, Reader
 from service.serving.records import npy_layout
-from service.serving.tally import MAX_STEP, SAMPLED, Tally
+from service.serving.tally import Tally
 from service.settings import KernelUse
 from service.transform import Transform
 
+Edges = tuple[Sequence[float], Sequence[float]]
+"""Between the bins of Age and of Spending_Power, ascending."""
+
 MODULE: Final = "segserve_kernel"
 
-INTERFACE: Final = 1
+INTERFACE: Final = 2
 """Of the extension that this module was written for; an older or newer one is left alone."""
 
 _logger = logging.getLogger(__name__)
@@ -31,14 +35,17 @@ _logger = logging.getLogger(__name__)
 class Kernel:
     """Answer plain payloads with one model's labels."""
 
-    def __init__(self, extension: Any, model: SegmentModel) -> None:
-        """Hand the model's numbers over to the extension."""
+    def __init__(self, extension: Any, model: SegmentModel, *, edges: Edges | None = None) -> None:
+        """Hand the model's numbers over to the extension, and the edges of what is counted of features."""
+        ages, powers = map(tuple, edges) if edges else (None, None)
         labeller = extension.Labeller(
             model.mean,
             model.scale,
             model.transform is Transform.LOG1P,
             tuple(tuple(centroid) for centroid in model.centroids),
             model.ids,
+            ages,
+            powers,
         )
         self._answer = labeller.answer
         self._kinds: dict[str, int] = extension.KINDS
@@ -54,6 +61,10 @@ class Kernel:
             Media.CSV: extension.WRITE_LINES,
             Media.NPY: extension.WRITE_NPY,
         }
+        records = model.golden.records
+        labels = [model.ids[model.partition.assign_one(*record)] for record in records]
+        self._golden = array("d", chain.from_iterable(records)).tobytes()
+        self._expected = str(labels).encode()
 
     def answer(self, body: bytes, plan: Plan) -> tuple[bytes, Tally] | None:
         """Return a payload's labels as the plan wants them, and their counts; None unless it is plain."""
@@ -62,35 +73,34 @@ class Kernel:
         kind, start = 0, 0
         if reader is Reader.NPY:
             try:
-                _, is_fortran, dtype, start = npy_layout(body)
+                _, is_fortran, name, start = npy_layout(body)
             except InvalidPayloadError:
                 return None
-            if is_fortran or dtype.str not in self._kinds:
+            if is_fortran or name not in self._kinds:
                 return None
-            kind = self._kinds[dtype.str]
-        found = self._answer(
-            body, self._readers[reader], self._writers[plan.media], kind, start, SAMPLED, MAX_STEP
-        )
+            kind = self._kinds[name]
+        found = self._answer(body, self._readers[reader], self._writers[plan.media], kind, start)
         if found is None:
             return None
-        text, records, segments, sample, step = found
-        return text, Tally(records, segments=segments, sample=sample, step=step)
+        text, records, segments, *bins = found
+        return text, Tally(records, segments=segments, bins=bins)
 
-    def agrees(self, model: SegmentModel) -> bool:
+    def agrees(self) -> bool:
         """Tell whether the model's golden records are given the labels that the model gives them itself."""
-        records = model.golden.records
-        if not records:
+        if not self._golden:
             return True
-        numbers = array("d", chain.from_iterable(records))
-        labels = [model.ids[model.partition.assign_one(*record)] for record in records]
         kind, writer = self._kinds["<f8"], self._writers[Media.JSON]
-        reader = self._readers[Reader.NPY]
-        found = self._answer(numbers.tobytes(), reader, writer, kind, 0, SAMPLED, MAX_STEP)
-        return found is not None and found[0].decode() == str(labels)
+        found = self._answer(self._golden, self._readers[Reader.NPY], writer, kind, 0)
+        return found is not None and found[0] == self._expected
 
 
-def make_kernel(model: SegmentModel, use: KernelUse) -> Kernel | None:
+def make_kernel(model: SegmentModel, use: KernelUse, *, edges: Edges | None = None) -> Kernel | None:
     """Return a kernel for a model, None where Python is to do without.
+
+    Args:
+        model: What it labels with.
+        use: Whether it may, or must, be used.
+        edges: Of the bins in which features are counted; None to count none.
 
     Raises:
         ConfigurationError: It must be used, and cannot be.
@@ -99,8 +109,8 @@ def make_kernel(model: SegmentModel, use: KernelUse) -> Kernel | None:
         return None
     extension, problem = _extension()
     if extension is not None:
-        kernel = Kernel(extension, model)
-        if kernel.agrees(model):
+        kernel = Kernel(extension, model, edges=edges)
+        if kernel.agrees():
             return kernel
         problem = "it labels the model's golden records otherwise than the model does"
         _logger.error("Compiled kernel not used: %s", problem)

@@ -8,7 +8,7 @@ from service import contract
 from service.artifact import MANIFEST, MODEL, TRAINING, Artifact
 from service.errors import ConfigurationError, CorruptArtifactError, ModelNotFoundError
 from service.serving.invocation import ServedModel
-from service.serving.kernel import make_kernel
+from service.serving.kernel import Edges, make_kernel
 from service.serving.media import Media, can_produce, produced_types
 from service.serving.reasons import read_rules
 from service.settings import Settings
@@ -38,8 +38,13 @@ def load_artifact(settings: Settings) -> Artifact:
     return artifact
 
 
-def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
+def served_model(artifact: Artifact, settings: Settings, *, edges: Edges | None = None) -> ServedModel:
     """Return a model with the defaults that the settings ask for.
+
+    Args:
+        artifact: Holds the model.
+        settings: The server's.
+        edges: Of the bins in which features are counted; None to count none.
 
     Raises:
         ConfigurationError: Answers of the default content type cannot be produced, or the kernel is wanted
@@ -52,7 +57,7 @@ def served_model(artifact: Artifact, settings: Settings) -> ServedModel:
         default_accept=settings.default_accept or Media.JSON.value,
         on_error=settings.on_error,
         rules=read_rules(artifact.files.get(TRAINING)),
-        kernel=make_kernel(artifact.model, settings.kernel),
+        kernel=make_kernel(artifact.model, settings.kernel, edges=edges),
     )
 
 

@@ -11,6 +11,7 @@ import io
 import itertools
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -45,7 +46,15 @@ _NPY_MAGIC: Final = b"\x93NUMPY"
 _NPY_LENGTH_BYTES: Final = {1: 2, 2: 4}
 """Bytes that hold the header's length, by format version (numpy.lib.format)."""
 _NPY_MAX_HEADER: Final = 10_000
-_NPY_DTYPE: Final = re.compile(r"[<>|=][fiu]\d{1,2}")
+_NPY_DTYPE: Final = re.compile(r"([<>|=])([fiu])([0-9]{1,2})")
+_NPY_SIZES: Final[Mapping[str, frozenset[int]]] = {
+    "f": frozenset({2, 4, 8}),
+    "i": frozenset({1, 2, 4, 8}),
+    "u": frozenset({1, 2, 4, 8}),
+}
+"""Bytes of the numbers that numpy knows on every machine, by kind."""
+_NPY_ORDERS: Final = {">": ">", "<": "<"}
+_NATIVE: Final = "<" if sys.byteorder == "little" else ">"
 _KINDS: Final = {str: "text", bool: "a boolean", type(None): "null", list: "a list", dict: "an object"}
 
 
@@ -136,15 +145,17 @@ def npy_vectors(body: bytes) -> npt.NDArray[np.float64]:
     Raises:
         InvalidPayloadError: It is not an array of numbers of shape (n_samples, 2), or is cut short.
     """
-    shape, is_fortran, dtype, offset = npy_layout(body)
-    vectors = np.frombuffer(memoryview(body)[offset:], dtype=dtype)
+    shape, is_fortran, name, offset = npy_layout(body)
+    vectors = np.frombuffer(memoryview(body)[offset:], dtype=np.dtype(name))
     vectors = vectors.reshape(shape, order="F" if is_fortran else "C")
     with np.errstate(over="ignore"):  # a longdouble may become infinite, which is refused by its record
         return np.ascontiguousarray(vectors, dtype=np.float64)
 
 
-def npy_layout(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+def npy_layout(body: bytes) -> tuple[tuple[int, ...], bool, str, int]:
     """Return an npy payload's shape (n_samples, 2), whether it is in Fortran's order, its dtype and offset.
+
+    The dtype is its name as numpy spells it, as `<f8`. Common ones are told without numpy.
 
     Raises:
         InvalidPayloadError: As `npy_vectors` does.
@@ -153,12 +164,13 @@ def npy_layout(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     shape = (1, *shape) if len(shape) == 1 else shape
     if dtype is None or len(shape) != 2 or shape[1] != 2:
         raise InvalidPayloadError("the npy array must hold numbers and have the shape (n, 2)")
-    if len(body) - offset != shape[0] * 2 * dtype.itemsize:
+    name, item_bytes = dtype
+    if len(body) - offset != shape[0] * 2 * item_bytes:
         raise InvalidPayloadError("the npy array does not have as many bytes as its shape says")
-    return shape, is_fortran, dtype, offset
+    return shape, is_fortran, name, offset
 
 
-def _npy_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any] | None, int]:
+def _npy_header(body: bytes) -> tuple[tuple[int, ...], bool, tuple[str, int] | None, int]:
     """Return shape, order, dtype (None where it is not one of numbers) and where the data begin.
 
     numpy's own reader lets hostile headers raise what it pleases, from IndexError to TokenError.
@@ -178,11 +190,23 @@ def _npy_header(body: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any] | Non
     is_shape = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
     if not is_shape or type(is_fortran) is not bool:
         raise InvalidPayloadError("the payload is not an npy array: its header cannot be read")
+    return shape, is_fortran, npy_dtype(name), end
+
+
+def npy_dtype(name: object) -> tuple[str, int] | None:
+    """Return a dtype's name as numpy spells it, and its bytes; None for one that is not of numbers."""
+    match = _NPY_DTYPE.fullmatch(name) if isinstance(name, str) else None
+    if match is None:
+        return None
+    order, kind, digits = match.groups()
+    size = int(digits)
+    if size in _NPY_SIZES[kind]:
+        return f"{'|' if size == 1 else _NPY_ORDERS.get(order, _NATIVE)}{kind}{size}", size
     try:
-        dtype = np.dtype(name) if isinstance(name, str) and _NPY_DTYPE.fullmatch(name) else None
+        dtype = np.dtype(match[0])  # a longdouble has as many bytes as the machine likes
     except TypeError:
-        dtype = None
-    return shape, is_fortran, dtype, end
+        return None
+    return dtype.str, dtype.itemsize
 
 
 def _read_record(record: object, position: int) -> Vector:

@@ -57,10 +57,10 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         )
     # As PID 1 a process ignores SIGTERM unless it says otherwise; uvicorn raises the signal again at its end.
     signal.signal(signal.SIGTERM, _leave)
-    _logger.info("Compiled kernel %s", describe_kernel(settings.kernel))
     # Read once, by whoever may read the files: a worker is nobody.
     settings = dataclasses.replace(settings, trusted_keys=Trust.of(settings).pem)
     artifact = None if settings.multi_model else load_artifact(settings)
+    _logger.info("Compiled kernel %s", describe_kernel(settings.kernel))
     app = create_app(artifact, dataclasses.replace(settings, registry=None))
     listener = _bind(settings)
     raise_file_limit()

@@ -1,10 +1,7 @@
 """Hold what is counted of an answer whose records were never gathered: a kernel lets go of each at once."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import Final
-
-from service.lazy import np, npt
 
 SAMPLED: Final = 256
 """Records of one payload whose features are looked at one by one; of more, up to MAX_STEP times fewer."""
@@ -14,21 +11,19 @@ MAX_STEP: Final = 16
 class Tally:
     """Count the records of one answer."""
 
-    __slots__ = ("_records", "sample", "segments", "step")
+    __slots__ = ("_records", "bins", "segments")
 
-    def __init__(self, records: int, *, segments: bytes, sample: bytes, step: int) -> None:
-        """Take what the kernel counted.
+    def __init__(self, records: int, *, segments: bytes, bins: Sequence[bytes]) -> None:
+        """Take what the kernel counted, as int64.
 
         Args:
             records: How many there are.
-            segments: How many of each segment, as int64, in the order of the model's.
-            sample: Unscaled features of each step-th record, as float64.
-            step: For how many records each of them stands.
+            segments: How many of each segment, in the order of the model's.
+            bins: How many in each bin of Age and of Spending_Power; of those looked at, each stands for more.
         """
         self._records = records
-        self.segments: npt.NDArray[np.int64] = np.frombuffer(segments, dtype=np.int64)
-        self.sample: npt.NDArray[np.float64] = np.frombuffer(sample, dtype=np.float64).reshape(-1, 2)
-        self.step = step
+        self.segments: Sequence[int] = memoryview(segments).cast("q")
+        self.bins: tuple[Sequence[int], ...] = tuple(memoryview(counts).cast("q") for counts in bins)
 
     def __len__(self) -> int:
         """Return how many records there are."""

@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2, ncx2
 
 from service.training.attributes import Attribute
-from service.training.fit import round_significant
+from service.training.rounding import round_significant
 
 RARE: Final = 5
 """Values of fewer customers go together: they prove nothing, and might tell who it is."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from service.training.fit import round_significant
+from service.training.rounding import round_significant
 from service.training.sampling import draw_positions
 
 BINS: Final = 10

@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from service.training.fit import count_distinct, round_significant
+from service.training.fit import count_distinct
 from service.training.gap import Gap, measure_gaps
 from service.training.lloyd import Centroids, Floats, Labels, fit_many
+from service.training.rounding import round_significant
 from service.training.sampling import draw_positions, random_source
 from service.training.silhouette import silhouettes
 from service.training.spread import measure_spread

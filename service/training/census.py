@@ -12,7 +12,7 @@ from service.features import AGE, PURCHASES
 from service.training.attributes import Attribute
 from service.training.cells import LARGEST, Cells, Floats, Integers
 from service.training.drawing import Drawing, Take
-from service.training.fit import round_significant
+from service.training.rounding import round_significant
 
 _PENDING: Final = 524_288
 """Customers that are summarised at a time: fewer would make many small tables of cells."""
@@ -111,20 +111,19 @@ class Census:
             incomes: Income.
             purchases: Purchases.
             take: Gives the dropped columns of some of them.
-            cells: Of these customers, where an engine has made them already; then no Income is missing.
+            cells: Of those of them who have an Income, where an engine has made them already.
         """
         if not len(ages):
             return
         self.used += len(ages)
         self._no_purchases += int((purchases == 0).sum())
         self.drawing.add(ages, incomes, purchases, take=take)
+        unknown = np.isnan(incomes)
+        if unknown.any():
+            self._imputed += int(unknown.sum())
+            self._unknown.append((ages[unknown], np.ones(int(unknown.sum())), purchases[unknown]))
+            ages, incomes, purchases = ages[~unknown], incomes[~unknown], purchases[~unknown]
         if cells is None:
-            is_known = ~np.isnan(incomes)
-            unknown = ~is_known
-            if unknown.any():
-                self._imputed += int(unknown.sum())
-                self._unknown.append((ages[unknown], np.ones(int(unknown.sum())), purchases[unknown]))
-                ages, incomes, purchases = ages[is_known], incomes[is_known], purchases[is_known]
             self._pending.append((ages, incomes, purchases))
         else:
             self._parts.append(cells)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.tree import DecisionTreeClassifier
 
 from service.features import AGE, FEATURE_NAMES, SPENDING_POWER
-from service.training.fit import round_significant
+from service.training.rounding import round_significant
 from service.training.sampling import draw_positions
 
 DEPTH: Final = 3

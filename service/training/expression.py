@@ -143,11 +143,13 @@ def parse_mapping(options: Sequence[str]) -> dict[str, str]:
         target, equals, text = option.partition("=")
         if not equals or not text.strip():
             raise ConfigurationError(
-                f"--map {option!r} is not of the form Target=expression, such as 'Income=annual_income'"
+                f"--map {option[:80]!r} is not of the form Target=expression, such as 'Income=annual_income'"
             )
         column = find_target(target)
         if column in mapping:
-            raise ConfigurationError(f"--map gives {column} twice: {mapping[column]!r} and {text.strip()!r}")
+            raise ConfigurationError(
+                f"--map gives {column} twice: {mapping[column][:80]!r} and {text.strip()[:80]!r}"
+            )
         mapping[column] = text.strip()
     return mapping
 
@@ -157,7 +159,7 @@ def find_target(name: str) -> str:
     for column in RAW_COLUMNS:
         if column.casefold() == name.strip().casefold():
             return column
-    raise ConfigurationError(f"--map cannot set {name.strip()!r}; accepted are {', '.join(RAW_COLUMNS)}")
+    raise ConfigurationError(f"--map cannot set {name.strip()[:80]!r}; accepted are {', '.join(RAW_COLUMNS)}")
 
 
 def fold_name(name: str) -> str:

@@ -15,14 +15,12 @@ from threadpoolctl import threadpool_limits
 from service.errors import TrainingError
 from service.features import AGE, SPENDING_POWER
 from service.partition import Pair, Partition
+from service.training.rounding import round_significant
 from service.training.weighted import Weights
 from service.transform import Transform, transform_all, transform_one
 
 N_INIT: Final = 10
 """Starts of KMeans; the best one counts."""
-
-SIGNIFICANT_DIGITS: Final = 12
-"""What is published of a centroid. The bits below depend on CPU and library versions; these do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +134,6 @@ def count_distinct(vectors: npt.NDArray[np.float64], *, enough: int) -> int:
     """Count distinct records, exactly up to `enough`; cheap for large data."""
     distinct = len(np.unique(vectors[: 100 * enough], axis=0))
     return distinct if distinct >= enough else len(np.unique(vectors, axis=0))
-
-
-def round_significant(value: float) -> float:
-    """Round to SIGNIFICANT_DIGITS."""
-    return float(f"{value:.{SIGNIFICANT_DIGITS - 1}e}")
 
 
 def _publish(pipeline: Pipeline, *, is_ordered: bool) -> None:

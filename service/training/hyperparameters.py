@@ -12,6 +12,7 @@ from service.training.expression import parse_mapping
 from service.transform import Transform
 
 MAX_SEED: Final = 2**32 - 1
+_MAX_DIGITS: Final = 20
 _IGNORED: Final = ("sagemaker_", "_tuning_objective_metric")
 """C75: names that SageMaker and its SDK add."""
 
@@ -47,10 +48,12 @@ def parse_k(value: object) -> int | None:
     """
     if value == "auto":
         return None
-    text = str(value)
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CLUSTERS):
-        raise ConfigurationError(f"k={text[:20]!r} is not accepted: it should be auto or 1 to {MAX_CLUSTERS}")
-    return int(text)
+    number = _whole(value)
+    if number is None or not 1 <= number <= MAX_CLUSTERS:
+        raise ConfigurationError(
+            f"k={str(value)[:20]!r} is not accepted: it should be auto or 1 to {MAX_CLUSTERS}"
+        )
+    return number
 
 
 def read_hyperparameters(path: Path) -> JobHyperparameters:
@@ -89,7 +92,7 @@ def _load(path: Path) -> dict[str, object]:
         document = json.loads(path.read_bytes() or b"{}")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ConfigurationError(f"{path} cannot be read as JSON") from exc
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path} must hold one JSON object")
@@ -102,7 +105,7 @@ def _decode(value: object) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 
@@ -124,7 +127,14 @@ def _transform(value: object) -> Transform:
 
 
 def _seed(value: object) -> int:
+    number = _whole(value)
+    if number is None or number > MAX_SEED:
+        raise ConfigurationError(f"seed={str(value)[:20]!r} is not accepted: it should be 0 to {MAX_SEED}")
+    return number
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number that is not negative, None for anything else, and for too many digits."""
     text = str(value)
-    if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEED):
-        raise ConfigurationError(f"seed={text[:20]!r} is not accepted: it should be 0 to {MAX_SEED}")
-    return int(text)
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return int(text) if is_number else None

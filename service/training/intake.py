@@ -1,7 +1,11 @@
 """Read customer files from end to end: usable records into a tally, all others into the file of rejects."""
 
 import importlib.util
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +15,7 @@ import pyarrow.parquet
 
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch, CustomerReader
-from service.training.rejects import Reject, RejectsFile
+from service.training.rejects import Reject, RejectsFile, list_fields
 from service.training.source import RaggedRow
 from service.training.tally import CensusTally, Tally
 
@@ -76,6 +80,8 @@ class Intake:
         self.tally = tally
         self._rejects = rejects
         self.id_position = id_position
+        self.found: list[Reject] = []
+        """Rows that a fast reader rejects, in the order of the file, with their records for lines."""
         self.positions: Mapping[str, int] = locate_columns(reader.file.columns, name=str(reader.file.path))
 
     def read(self, *, is_fast: bool, on_progress: Callable[[], None]) -> None:
@@ -101,33 +107,46 @@ class Intake:
         self.reject(batch)
 
     def reject(self, batch: CustomerBatch | None) -> None:
-        """Hand over the rejects of a batch and the ragged rows before its end; without one, all of them."""
+        """Hand over the rejects of a batch and those found before its end; without one, all of them."""
         file = self.reader.file
-        found = {}
+        rejects = []
         last = None
         if batch is not None:
             last = int(batch.records[-1])
-            bad = np.flatnonzero(~batch.is_usable)
-            if len(bad):
-                cells = [_texts(column) for column in batch.table.take(pa.array(bad)).columns]
-                for position, *fields in zip(bad.tolist(), *cells, strict=True):
-                    reject = (str(batch.columns[position]), str(batch.reasons[position]), fields, "")
-                    found[int(batch.records[position])] = reject
+            rejects = _list_rejects(batch)
         ragged = [row for row in file.ragged if last is None or row.record <= last]
         del file.ragged[: len(ragged)]
-        for row in ragged:
-            found[row.record] = ("", _explain_ragged(row), [], row.text)
-        records = sorted(found)
-        name = str(file.path)
-        for record, line in zip(records, file.line_numbers(records), strict=True):
-            column, reason, fields, unparsed = found[record]
-            self._rejects.add(Reject(line, column, reason, fields, unparsed), file=name)
-            self.tally.rejected[reason, column] += 1
+        rejects += [Reject(row.record, "", _explain_ragged(row), unparsed=row.text) for row in ragged]
+        found = len(self.found) if last is None else bisect_right(self.found, last, key=attrgetter("line"))
+        rejects += self.found[:found]
+        del self.found[:found]
+        if not rejects:
+            return
+        rejects.sort(key=attrgetter("line"))
+        if file.has_quotes:
+            lines = file.line_numbers([reject.line for reject in rejects])
+            rejects = [replace(reject, line=line) for reject, line in zip(rejects, lines, strict=True)]
+        self._rejects.add(rejects, file=str(file.path))
+        self.tally.rejected.update(Counter((reject.reason, reject.column) for reject in rejects))
+
+
+def _list_rejects(batch: CustomerBatch) -> list[Reject]:
+    """Return the bad rows of a batch, each with its record for a line."""
+    bad = np.flatnonzero(~batch.is_usable)
+    if not len(bad):
+        return []
+    fields = list_fields(batch.table.take(pa.array(bad)))
+    return [
+        Reject(*found)
+        for found in zip(
+            batch.records[bad].tolist(),
+            batch.columns[bad].tolist(),
+            batch.reasons[bad].tolist(),
+            fields,
+            strict=True,
+        )
+    ]
 
 
 def _explain_ragged(row: RaggedRow) -> str:
     return f"expected {row.expected} fields, found {row.actual}"
-
-
-def _texts(column: pa.ChunkedArray) -> list[str]:
-    return ["" if value is None else str(value) for value in column.to_pylist()]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from service.features import AGE, INCOME, PURCHASES, SPENDING_POWER
 from service.model import Segment
 from service.partition import Partition
-from service.training.fit import round_significant
+from service.training.rounding import round_significant
 from service.training.weighted import Weights, count, mean, quantile
 
 OUTLIER_QUANTILE: Final = 0.99

@@ -5,7 +5,7 @@ all engines read those alike. Every other row is found here and judged where all
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,12 +16,12 @@ import polars as pl
 import pyarrow as pa
 
 from service.features import AGE, INCOME, MAX_VALUE, PURCHASES, RAW_COLUMNS
-from service.training.cells import Cells, Integers, summarise
+from service.training.cells import Cells, Floats, Integers, summarise
 from service.training.columns import Source
 from service.training.customers import CustomerReader
 
 BLOCK_BYTES: Final = 16 << 20
-BATCH_ROWS: Final = 524_288
+BATCH_ROWS: Final = 131_072
 _MAX_ODD: Final = 0.5
 """With more rows that are not plain, polars saves nothing."""
 
@@ -34,18 +34,50 @@ class Block:
     """Hold the plain rows of a part of a file, and where the others are."""
 
     frame: pl.DataFrame
-    """Age, Income and Purchases of the plain rows."""
+    """Age, Income and Purchases of the plain rows; Income is NaN where there is none."""
     places: Integers
     """Of the plain rows, from 0."""
+    missing: Integers
+    """Of rows that are plain but for an empty Age or Purchases, from 0."""
+    blamed: Integers
+    """Which of the reader's sources is empty, for each of those."""
     odd: Integers
     """Of the others."""
     rows: int
 
     def cells(self) -> Cells:
-        """Sum up the plain rows."""
-        frame = self.frame.lazy().with_columns(n=pl.lit(1, dtype=pl.Int64))
-        table = nw.to_native(summarise(nw.from_native(frame))).collect(engine="streaming")
-        return Cells.of(table.to_arrow())
+        """Sum up the plain rows that have an Income."""
+        frame = (
+            self.frame.lazy().filter(pl.col(INCOME).is_not_nan()).with_columns(n=pl.lit(1, dtype=pl.Int64))
+        )
+        return Cells.of(nw.to_native(summarise(nw.from_native(frame))).collect().to_arrow())
+
+
+class Lines:
+    """Hold whole lines of a file."""
+
+    def __init__(self, text: bytes) -> None:
+        """Find the lines; the text ends with one."""
+        self.text = text
+        self._bytes = np.frombuffer(text, dtype=np.uint8)
+        self.ends: Integers = np.flatnonzero(self._bytes == ord("\n")) + 1
+        """Where each line ends, its line feed included."""
+
+    def count(self, character: str) -> int:
+        """Count an ASCII character; `bytes.count` takes ten times as long where there are many."""
+        return int(np.count_nonzero(self._bytes == ord(character)))
+
+    @property
+    def has_lone_returns(self) -> bool:
+        """Tell whether a carriage return stands elsewhere than before a line feed."""
+        returns = self.count("\r")
+        return returns > 0 and returns != np.count_nonzero(self._bytes[self.ends - 2] == ord("\r"))
+
+    def cut(self, places: Integers) -> list[bytes]:
+        """Return some lines, each with its end."""
+        ends = self.ends[places].tolist()
+        starts = np.where(places > 0, self.ends[places - 1], 0).tolist()
+        return [self.text[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def is_plain_file(reader: CustomerReader) -> bool:
@@ -57,7 +89,7 @@ def is_plain_file(reader: CustomerReader) -> bool:
     return all(_is_simple(file.types[place]) for place in needed)
 
 
-def read_blocks(reader: CustomerReader) -> Iterator[tuple[bytes, int]]:
+def read_blocks(reader: CustomerReader) -> Iterator[tuple[Lines, int]]:
     """Divide the records of a CSV file into blocks, each with the number of records before it."""
     file = reader.file
     before = file.header_records
@@ -71,40 +103,52 @@ def read_blocks(reader: CustomerReader) -> Iterator[tuple[bytes, int]]:
             cut = chunk.rfind(b"\n") + 1
             block, left = left + chunk[:cut], (chunk[cut:] if cut else left + chunk)
             if cut:
-                yield block, before
-                before += block.count(b"\n")
+                lines = Lines(block)
+                yield lines, before
+                before += len(lines.ends)
         if left:
-            yield left + b"\n", before
+            yield Lines(left + b"\n"), before
 
 
-def parse_block(block: bytes, reader: CustomerReader) -> tuple[Block, bytes] | None:
-    """Return the plain rows of a block and the lines of the others, None where it is not worth it.
+def parse_block(lines: Lines, reader: CustomerReader) -> tuple[Block, list[bytes]] | None:
+    """Return the plain rows of a block and the lines of the odd ones, None where it is not worth it.
 
     polars neither counts the fields of a row nor knows a lone carriage return for a line's end, so both are
-    looked after here. A row whose last field is not empty has enough fields; all delimiters together tell
-    that none has too many.
+    looked after here. A row whose last field is not empty has enough fields, the delimiters of the others are
+    counted, and all delimiters together tell that none has too many.
     """
     file = reader.file
-    if block.count(b"\r") != block.count(b"\r\n"):
+    if lines.has_lone_returns:
         return None
     delimiter, width = str(file.delimiter), len(file.columns)
     names = [str(place) for place in range(width)]
     text = pl.scan_csv(
-        io.BytesIO(block),
+        io.BytesIO(lines.text),
         has_header=False,
         schema=dict.fromkeys(names, pl.String),
         separator=delimiter,
         quote_char=None,
     )
+    mark = delimiter.encode()
+
+    def find_short(places: Integers) -> Integers:
+        is_short = [line.count(mark) != width - 1 for line in lines.cut(places)]
+        return places[np.array(is_short, dtype=np.bool_)]
+
     try:
-        found = _judge(text, reader.sources, names=names, is_whole=pl.col(names[-1]).is_not_null())
+        found = _judge(
+            text,
+            reader.sources,
+            names=names,
+            is_whole=pl.col(names[-1]).is_not_null(),
+            find_short=find_short,
+        )
     except pl.exceptions.PolarsError:
         return None
-    if len(found.odd) > _MAX_ODD * found.rows or found.rows != block.count(b"\n"):
+    if len(found.odd) > _MAX_ODD * found.rows or found.rows != len(lines.ends):
         return None
-    odd = take_lines(block, found.odd)
-    mark = delimiter.encode()
-    if block.count(mark) - odd.count(mark) != (found.rows - len(found.odd)) * (width - 1):
+    odd = lines.cut(found.odd)
+    if lines.count(delimiter) - b"".join(odd).count(mark) != (found.rows - len(found.odd)) * (width - 1):
         return None
     return found, odd
 
@@ -116,53 +160,71 @@ def parse_table(table: pa.Table, reader: CustomerReader) -> Block:
     columns = pa.table([table.column(place) for place in needed], [names[place] for place in needed])
     frame = pl.from_arrow(columns)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101  # what it makes of a table
-    return _judge(frame.lazy(), reader.sources, names=names, is_whole=pl.lit(value=True))
-
-
-def take_lines(block: bytes, places: Integers) -> bytes:
-    """Return some lines of a block, each with its end."""
-    if not len(places):
-        return b""
-    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n")) + 1
-    starts = np.concatenate([[0], ends[:-1]])
-    return b"".join(
-        block[start:end] for start, end in zip(starts[places].tolist(), ends[places].tolist(), strict=True)
+    return _judge(
+        frame.lazy(),
+        reader.sources,
+        names=names,
+        is_whole=pl.lit(value=True),
+        find_short=lambda places: places[:0],
     )
 
 
 def _judge(
-    text: pl.LazyFrame, sources: Sequence[Source], *, names: Sequence[str], is_whole: pl.Expr
+    text: pl.LazyFrame,
+    sources: Sequence[Source],
+    *,
+    names: Sequence[str],
+    is_whole: pl.Expr,
+    find_short: Callable[[Integers], Integers],
 ) -> Block:
     needed = sorted({names[place] for source in sources for place in source.positions})
     frame = text.select(
-        *(pl.col(name).cast(pl.Float64, strict=False) for name in needed), is_whole=is_whole
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in needed),
+        *(pl.col(name).is_null().alias(f"empty {name}") for name in needed),
+        is_whole=is_whole,
     ).collect(engine="streaming")
-    is_plain = frame["is_whole"]
-    for name in needed:
-        is_plain = is_plain & frame[name].is_finite().fill_null(value=False)
-    values = {}
+    is_good, is_empty, values = {}, {}, {}
     for source in sources:
         operands = [frame[names[place]] for place in source.positions]
-        if source.expression.is_column:
-            values[source.target] = operands[0]
-        else:
-            columns = [operand.fill_null(np.nan).to_numpy() for operand in operands]
-            values[source.target] = pl.Series(source.expression.evaluate(columns, size=len(frame)))
-    limits = {AGE: values[AGE] > 0, INCOME: values[INCOME] >= 0, PURCHASES: values[PURCHASES] >= 0}
-    for name in RAW_COLUMNS:
-        is_plain = (
-            is_plain
-            & limits[name].fill_null(value=False)
-            & (values[name] <= MAX_VALUE).fill_null(value=False)
+        values[source.target], is_good[source.target] = _evaluate(source, operands, size=len(frame))
+        is_empty[source.target] = (
+            frame[f"empty {names[source.positions[0]]}"].to_numpy()
+            if source.expression.is_column
+            else np.zeros(len(frame), dtype=np.bool_)
         )
-    mask: npt.NDArray[np.bool_] = is_plain.to_numpy()
+    is_plain = is_good[AGE] & (is_good[INCOME] | is_empty[INCOME]) & is_good[PURCHASES]
+    is_known = np.ones(len(frame), dtype=np.bool_)
+    for name in RAW_COLUMNS:
+        is_known &= is_good[name] | is_empty[name]
+    # A row without any of the three may be a blank one.
+    is_missing = is_known & ~is_plain & (is_good[AGE] | is_good[INCOME] | is_good[PURCHASES])
+    short = find_short(np.flatnonzero((is_plain | is_missing) & ~frame["is_whole"].to_numpy()))
+    is_plain[short] = is_missing[short] = False
+    missing = np.flatnonzero(is_missing)
+    order = [source.target for source in sources]
     whole = pl.DataFrame({name: values[name] for name in RAW_COLUMNS})
     return Block(
-        frame=whole if mask.all() else whole.filter(is_plain),
-        places=np.flatnonzero(mask),
-        odd=np.flatnonzero(~mask),
+        frame=whole if is_plain.all() else whole.filter(pl.Series(is_plain)),
+        places=np.flatnonzero(is_plain),
+        missing=missing,
+        blamed=np.where(is_empty[AGE][missing], order.index(AGE), order.index(PURCHASES)),
+        odd=np.flatnonzero(~(is_plain | is_missing)),
         rows=len(frame),
     )
+
+
+def _evaluate(
+    source: Source, operands: Sequence[pl.Series], *, size: int
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the values of a source, and which of them are plain."""
+    columns = [operand.fill_null(np.nan).to_numpy() for operand in operands]
+    values = source.expression.evaluate(columns, size=size)
+    is_good: npt.NDArray[np.bool_] = (values > 0 if source.target == AGE else values >= 0) & (
+        values <= MAX_VALUE
+    )
+    for column in columns:
+        is_good &= np.isfinite(column)
+    return values, is_good
 
 
 def _is_simple(kind: pa.DataType) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POWER
 from service.partition import Pair, Partition
 from service.training.cells import AGE_CELLS, OFFSETS, POWER_CELLS, Cells
-from service.training.fit import Fit, round_significant
+from service.training.fit import Fit
+from service.training.rounding import round_significant
 from service.training.weighted import Floats, Weights, mean
 from service.transform import Transform, transform_all
 

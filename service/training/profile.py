@@ -11,7 +11,7 @@ from service.features import FEATURE_NAMES
 from service.model import Segment
 from service.partition import Partition
 from service.training.explanation import Rule
-from service.training.fit import round_significant
+from service.training.rounding import round_significant
 from service.training.sampling import draw_positions
 from service.training.silhouette import silhouettes
 

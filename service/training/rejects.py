@@ -2,12 +2,15 @@
 
 import contextlib
 import csv
+import io
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+import pyarrow as pa
 
 from service.durable import whole
 from service.errors import DatasetError
@@ -48,13 +51,12 @@ class RejectsFile:
         self._has_unparsed = False
         self._union = list(dict.fromkeys(key for names in columns.values() for key in _keys(names)))
         place = {key: position for position, key in enumerate(self._union)}
+        self._all_places = list(range(len(self._union)))
         self._places = {file: [place[key] for key in _keys(names)] for file, names in columns.items()}
         try:
             self._spool = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115  # __exit__ closes it
         except OSError as exc:
             raise DatasetError(f"no temporary file can be written ({exc.strerror}): set TMPDIR") from exc
-        # The default line ending, CR LF, is what makes the csv module quote either of the two.
-        self._rows = csv.writer(self._spool)
 
     def __enter__(self) -> Self:
         return self
@@ -63,17 +65,28 @@ class RejectsFile:
         with contextlib.suppress(OSError):  # what is left to write has been reported, or nobody wants it
             self._spool.close()
 
-    def add(self, reject: Reject, *, file: str) -> None:
-        """Keep one record of `file`."""
-        fields = [""] * len(self._union)
-        for place, field in zip(self._places[file], reject.fields, strict=False):
-            fields[place] = field
-        row = (file, reject.line, reject.column, reject.reason, *fields)
+    def add(self, rejects: Iterable[Reject], *, file: str) -> None:
+        """Keep records of `file`."""
+        text = io.StringIO(newline="")
+        # The default line ending, CR LF, is what makes the csv module quote either of the two.
+        csv.writer(text).writerows(self._row(reject, file=file) for reject in rejects)
         try:
-            self._rows.writerow((*row, reject.unparsed) if reject.unparsed else row)
+            # One write for all: a text file that is read later takes long over each.
+            self._spool.write(text.getvalue())
         except OSError as exc:
             raise self._spool_error(exc) from exc
-        self._has_unparsed |= bool(reject.unparsed)
+
+    def _row(self, reject: Reject, *, file: str) -> tuple[object, ...]:
+        fields: Sequence[str] = reject.fields
+        if len(fields) != len(self._union) or self._places[file] != self._all_places:
+            fields = [""] * len(self._union)
+            for place, field in zip(self._places[file], reject.fields, strict=False):
+                fields[place] = field
+        row = (file, reject.line, reject.column, reject.reason, *fields)
+        if not reject.unparsed:
+            return row
+        self._has_unparsed = True
+        return (*row, reject.unparsed)
 
     def write(self) -> None:
         """Write the file; no file at all when there are no rejects.
@@ -112,3 +125,11 @@ class RejectsFile:
 def _keys(names: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Tell columns of one name apart, which only empty names are."""
     return ((name, names[:position].count(name)) for position, name in enumerate(names))
+
+
+def list_fields(table: pa.Table) -> Sequence[Sequence[str]]:
+    """Return the text of each row, field by field."""
+    columns = [
+        ["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns
+    ]
+    return list(zip(*columns, strict=True))

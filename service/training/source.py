@@ -137,7 +137,8 @@ class CustomerFile:
 
     def _read_parquet(self, rows: int) -> Iterator[RawBatch]:
         done = 0
-        with pyarrow.parquet.ParquetFile(self.path) as source:
+        # What is fetched ahead is kept to the end: in the end, the whole file.
+        with pyarrow.parquet.ParquetFile(self.path, pre_buffer=False) as source:
             total = source.metadata.num_rows
             for batch in source.iter_batches(batch_size=rows):
                 records = np.arange(done + 1, done + batch.num_rows + 1, dtype=np.int64)

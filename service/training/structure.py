@@ -7,8 +7,8 @@ import numpy as np
 
 from service.features import AGE, SPENDING_POWER
 from service.training.candidates import Scaled
-from service.training.fit import round_significant
 from service.training.lloyd import Floats, fit_many
+from service.training.rounding import round_significant
 from service.training.sampling import random_source
 from service.training.silhouette import silhouettes
 

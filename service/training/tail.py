@@ -7,8 +7,8 @@ import numpy as np
 
 from service.features import SPENDING_POWER
 from service.training.candidates import Candidate, sweep
-from service.training.fit import round_significant
 from service.training.lloyd import Floats
+from service.training.rounding import round_significant
 from service.training.weighted import Weights, mean, quantile
 from service.transform import Transform, log1p_all
 

@@ -85,12 +85,12 @@ class Page:
         button.click()
 
     def wait(self, condition: Callable[[], Any], *, what: str, deadline_s: float = 30) -> None:
-        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 
         def holds() -> bool:
             try:
                 return bool(condition())
-            except StaleElementReferenceException:
+            except (NoSuchElementException, StaleElementReferenceException):  # not there yet, or not any more
                 return False
 
         wait_until(holds, what=what, deadline_s=deadline_s)

@@ -98,10 +98,8 @@ class ContainerRun:
 
     def _published(self) -> Address:
         shown = docker("port", self.name, f"{self._port}/tcp", is_checked=False).stdout.split()
-        if not shown or ":" not in shown[0]:
-            return ("127.0.0.1", 0)  # it has ended already
-        host, _, port = shown[0].rpartition(":")
-        return (host, int(port))
+        host, _, port = shown[0].rpartition(":") if shown else ("", "", "")
+        return (host, int(port)) if port.isdigit() else ("127.0.0.1", 0)  # it has ended already
 
 
 class ContainerTarget:

@@ -8,24 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunningServer, clean_environment, do_without, start_server
+from tests.conftest import clean_environment, do_without
 
-Starter = Callable[..., RunningServer]
 Mounter = Callable[..., Path]
-
-
-@pytest.fixture(name="start")
-def _start(tmp_path: Path) -> Iterator[Starter]:
-    servers: list[RunningServer] = []
-
-    def start(*arguments: str, **variables: str) -> RunningServer:
-        servers.append(start_server(tmp_path, *arguments, **variables))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        if server.process.poll() is None:
-            server.stop()
 
 
 def need_root() -> None:

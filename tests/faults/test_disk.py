@@ -9,8 +9,8 @@ import pytest
 
 from service.artifact import read_artifact
 from service.store import Store
-from tests.conftest import DEADLINE_S
-from tests.faults.conftest import Mounter, Starter, check_one_sentence, segserve
+from tests.conftest import DEADLINE_S, Starter
+from tests.faults.conftest import Mounter, check_one_sentence, segserve
 
 FULL = "No space left on device"
 READ_ONLY = "Read-only file system"

@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from service.serving.invocation import ServedModel, invoke
-from tests.conftest import DEADLINE_S
-from tests.faults.conftest import Starter
+from tests.conftest import DEADLINE_S, Starter
 from tests.serving.conftest import RECORDS, make_served, payloads, single_payloads
 
 THREADS = 8

@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.conftest import DEADLINE_S, RunningServer, is_running, wait_until
-from tests.faults.conftest import Starter
+from tests.conftest import DEADLINE_S, RunningServer, Starter, is_running, wait_until
 
 BODY = b"[[25, 1250.0], [70, 99999.5]]"
 HEADERS = {"Content-Type": "application/json"}
@@ -89,6 +88,7 @@ class Caller(threading.Thread):
             self.answered += 1
             if response.status != 200 or not re.fullmatch(rb"\[\d, \d\]", answer):
                 self.wrong.append(f"{response.status} {answer[:80]!r}")
+        self.connection.close()
 
 
 def test_of_a_worker_that_is_killed_under_load_only_its_own_requests_fail(

@@ -3,20 +3,26 @@
 import importlib
 import importlib.util
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from service.serving.invocation import ServedModel, answer, plan_invocation
+from service.serving.invocation import Invocation, ServedModel, answer, plan_invocation
 from service.serving.kernel import Kernel
 from service.serving.media import Reader
-from service.serving.tally import Tally, sampling_step
+from service.serving.signals.board import Board
+from service.serving.signals.meter import Meter
+from service.serving.tally import Tally
 from service.transform import Transform
 from tests.conftest import do_without
 from tests.serving.conftest import CSV, JSON, JSON_LINES, NPY, make_served
 
 TYPES = {Reader.JSON: JSON, Reader.JSON_LINES: JSON_LINES, Reader.CSV: CSV, Reader.NPY: NPY, Reader.SNIFF: ""}
+EDGES = ([1.0, 2.5, 20.0, 25.0, 40.0, 60.0, 1e100], [0.0])
+"""Some of them values that occur: those belong to the bin above."""
+
 ACCEPTED = (JSON, JSON_LINES, CSV, NPY)
 
 
@@ -34,7 +40,7 @@ def _models(extension: Any) -> list[ServedModel]:
     logarithmic = [make_served(k, transform=Transform.LOG1P) for k in (3, 7)]
     wide = with_ids(make_served(5), (0, 7, 12, 30_000, 999_999_999))
     served = [*plain, *logarithmic, wide, tied(make_served(4))]
-    return [replace(one, kernel=Kernel(extension, one.model)) for one in served]
+    return [replace(one, kernel=Kernel(extension, one.model, edges=EDGES)) for one in served]
 
 
 def with_ids(served: ServedModel, ids: tuple[int, ...]) -> ServedModel:
@@ -73,7 +79,12 @@ def is_taken(body: bytes, served: ServedModel, *, content_type: str, accept: str
 
 def check_tally(tally: Tally, places: np.ndarray[Any, Any], vectors: np.ndarray[Any, Any]) -> None:
     """Assert that a tally holds what `Meter.condense` would have made of all records."""
-    step = sampling_step(len(vectors))
-    assert tally.step == step
-    assert tally.segments.tolist() == np.bincount(places, minlength=len(tally.segments)).tolist()
-    assert tally.sample.tobytes() == np.ascontiguousarray(vectors[::step]).tobytes()
+    assert list(tally.segments) == np.bincount(places, minlength=len(tally.segments)).tolist()
+    bins = _meter().condense(Invocation(200, b"", "", (), places, vectors)).bins
+    for found, expected in zip(tally.bins, bins, strict=True):
+        assert list(found) == [*expected, *[0] * (len(found) - len(expected))]
+
+
+@cache
+def _meter() -> Meter:
+    return Meter(Board(), edges=EDGES)

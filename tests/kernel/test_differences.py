@@ -16,7 +16,7 @@ from service.serving.kernel import Kernel
 from service.serving.media import Reader
 from service.serving.tally import MAX_STEP, SAMPLED
 from service.transform import Transform
-from tests.kernel.conftest import ACCEPTED, TYPES, is_taken
+from tests.kernel.conftest import ACCEPTED, EDGES, TYPES, is_taken
 from tests.serving.conftest import CSV, JSON, JSON_LINES, NPY, make_served, npy, npy_with_header, payloads
 from tests.serving.test_codec import BAD_NUMBERS, NUMBERS, mutate, render
 from tests.test_parity import records_on_boundaries
@@ -226,7 +226,7 @@ def test_a_transform_is_the_same_to_the_last_bit(extension: Any) -> None:
         scaled = served.model.partition.scale_one(40.0, power)
         centroids = tuple((scaled[0], float(y)) for y in (scaled[1], np.nextafter(scaled[1], np.inf)))
         model = replace(served.model, centroids=centroids)
-        exact = replace(served, model=model, kernel=Kernel(extension, model))
+        exact = replace(served, model=model, kernel=Kernel(extension, model, edges=EDGES))
         body = npy(np.array([(40.0, power), (40.0, float(np.nextafter(power, np.inf)))]))
 
         assert is_taken(body, exact, content_type=NPY)

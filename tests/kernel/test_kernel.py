@@ -19,6 +19,7 @@ from service.serving.invocation import ServedModel, answer, plan_invocation
 from service.serving.kernel import INTERFACE, Kernel, describe_kernel, make_kernel
 from service.serving.signals.board import Board
 from service.serving.signals.entry import Entry
+from service.serving.signals.layout import MAX_BINS
 from service.serving.signals.meter import Meter
 from service.serving.tally import Tally
 from service.settings import KernelUse
@@ -138,8 +139,8 @@ def test_an_extension_that_is_missing_or_does_not_fit_is_not_used(
 def test_an_extension_that_labels_otherwise_is_not_used(
     monkeypatch: pytest.MonkeyPatch, extension: Any, artifact: Artifact, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def wrong(mean: Any, scale: Any, is_log1p: Any, centroids: Any, ids: Any) -> Any:
-        return extension.Labeller(mean, scale, is_log1p, centroids[::-1], ids)
+    def wrong(mean: Any, scale: Any, is_log1p: Any, centroids: Any, *rest: Any) -> Any:
+        return extension.Labeller(mean, scale, is_log1p, centroids[::-1], *rest)
 
     parts = {name: getattr(extension, name) for name in dir(extension) if not name.startswith("__")}
     monkeypatch.setitem(sys.modules, kernel.MODULE, SimpleNamespace(**{**parts, "Labeller": wrong}))
@@ -165,7 +166,7 @@ def test_answers_are_counted_as_python_counts_them(
     extension: Any, artifact: Artifact, n: int, edges: tuple[list[float], list[float]] | None
 ) -> None:
     pure = ServedModel(artifact.model, "v1")
-    compiled = replace(pure, kernel=Kernel(extension, artifact.model))
+    compiled = replace(pure, kernel=Kernel(extension, artifact.model, edges=edges))
     plan = plan_invocation(CSV, JSON, "", pure)
     totals = []
     for served in (pure, compiled):
@@ -184,15 +185,18 @@ def test_answers_are_counted_as_python_counts_them(
     "arguments",
     [
         (),
-        ((1.0, 2.0), (1.0, 1.0), False, (), ()),
-        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), ()),
-        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (-1,)),
-        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (10**9,)),
-        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (2**70,)),
-        ((1.0, 2.0), (1.0, 1.0), False, ((1.0,),), (0,)),
-        ((1.0, 2.0), (1.0, 1.0), False, (3.0,), (0,)),
-        ((1.0, "2"), (1.0, 1.0), False, ((1.0, 2.0),), (0,)),
-        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),) * 1001, tuple(range(1001))),
+        ((1.0, 2.0), (1.0, 1.0), False, (), (), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (-1,), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (10**9,), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (2**70,), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0,),), (0,), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, (3.0,), (0,), None, None),
+        ((1.0, "2"), (1.0, 1.0), False, ((1.0, 2.0),), (0,), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),) * 1001, tuple(range(1001)), None, None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (0,), [1.0], None),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (0,), None, ("1",)),
+        ((1.0, 2.0), (1.0, 1.0), False, ((1.0, 2.0),), (0,), tuple(map(float, range(MAX_BINS))), None),
     ],
 )
 def test_a_labeller_refuses_what_is_no_model(extension: Any, arguments: tuple[Any, ...]) -> None:
@@ -204,20 +208,18 @@ def test_a_labeller_refuses_what_is_no_model(extension: Any, arguments: tuple[An
     "arguments",
     [
         (),
-        ("[[1,2]]", 0, 0, 0, 0, 256, 16),
-        (b"[[1,2]]", 4, 0, 0, 0, 256, 16),
-        (b"[[1,2]]", 0, 3, 0, 0, 256, 16),
-        (b"[[1,2]]", 0, 0, 10, 0, 256, 16),
-        (b"[[1,2]]", 0, 0, 0, 8, 256, 16),
-        (b"[[1,2]]", 0, 0, 0, -1, 256, 16),
-        (b"[[1,2]]", 0, 0, 0, 0, 0, 16),
-        (b"[[1,2]]", 0, 0, 0, 0, 256, 0),
-        (b"[[1,2]]", 0, 0, 0, 0, 256, 2**40),
-        (b"[[1,2]]", 0, 0, 0, 0, 256, "x"),
+        ("[[1,2]]", 0, 0, 0, 0),
+        (b"[[1,2]]", 4, 0, 0, 0),
+        (b"[[1,2]]", 0, 3, 0, 0),
+        (b"[[1,2]]", 0, 0, 10, 0),
+        (b"[[1,2]]", 0, 0, 0, 8),
+        (b"[[1,2]]", 0, 0, 0, -1),
+        (b"[[1,2]]", 0, 0, 0, "x"),
+        (b"[[1,2]]", 0, 0, 0),
     ],
 )
 def test_a_labeller_refuses_what_is_no_payload(extension: Any, arguments: tuple[Any, ...]) -> None:
-    labeller = extension.Labeller((0.0, 0.0), (1.0, 1.0), False, ((1.0, 2.0),), (0,))
+    labeller = extension.Labeller((0.0, 0.0), (1.0, 1.0), False, ((1.0, 2.0),), (0,), None, None)
 
     with pytest.raises((TypeError, ValueError)):
         labeller.answer(*arguments)
@@ -230,10 +232,10 @@ def test_a_labeller_holds_no_memory_after_it(extension: Any) -> None:
     def use(times: int) -> int:
         for _ in range(times):
             labeller = extension.Labeller(
-                (0.0, 0.0), (1.0, 1.0), True, ((1.0, 2.0),) * 1000, tuple(range(1000))
+                (0.0, 0.0), (1.0, 1.0), True, ((1.0, 2.0),) * 1000, tuple(range(1000)), (), ()
             )
-            assert labeller.answer(body, extension.READ_CSV, 0, 0, 0, 256, 16)[1] == 20_000
-            assert labeller.answer(body + b"x", extension.READ_CSV, 0, 0, 0, 256, 16) is None
+            assert labeller.answer(body, extension.READ_CSV, 0, 0, 0)[1] == 20_000
+            assert labeller.answer(body + b"x", extension.READ_CSV, 0, 0, 0) is None
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0])
 

@@ -5,9 +5,7 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import httpx
 import numpy as np
@@ -18,7 +16,7 @@ from service.artifact import Artifact
 from service.model import Golden, Segment, SegmentModel
 from service.serving.invocation import Invocation, ServedModel, invoke
 from service.transform import Transform
-from tests.conftest import DEADLINE_S, RunningServer, clean_environment, start_server
+from tests.conftest import DEADLINE_S, clean_environment
 
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
@@ -36,12 +34,6 @@ Payload = tuple[str | None, bytes]
 DEFAULT_BODY = b"[[25, 1250.0], [70, 99999.5]]"
 
 RECORDS: Sequence[Record] = ((25, 1250.0), (45, 3000.5), (70.5, 0), (18, 99999.75), (33, 512.125))
-
-
-class Starter(Protocol):
-    """Start a server that ends with its test at the latest."""
-
-    def __call__(self, *arguments: str, **variables: str) -> RunningServer: ...
 
 
 def post(
@@ -228,17 +220,3 @@ def make_served(k: int, *, transform: Transform = Transform.NONE, seed: int = 7)
 def _served(artifact: Artifact) -> ServedModel:
     """Return the trained model as a server holds it."""
     return ServedModel(model=artifact.model, version=artifact.manifest.model_version)
-
-
-@pytest.fixture(name="start")
-def _start(tmp_path: Path) -> Iterator[Starter]:
-    servers: list[RunningServer] = []
-
-    def start(*arguments: str, **variables: str) -> RunningServer:
-        servers.append(start_server(tmp_path, *arguments, **variables))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        if server.process.poll() is None:
-            server.stop()

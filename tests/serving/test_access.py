@@ -11,8 +11,8 @@ import pytest
 from service.errors import ConfigurationError
 from service.serving.access import BURST_S, MAX_CLIENTS, Access, RateLimit, _client
 from service.settings import ALL_INTERFACES, LOOPBACK, is_contained, read_settings
-from tests.conftest import DEADLINE_S, RunningServer, start_server, wait_until
-from tests.serving.conftest import DEFAULT_BODY, Starter, check_refusal, run_serve
+from tests.conftest import DEADLINE_S, RunningServer, Starter, start_server, wait_until
+from tests.serving.conftest import DEFAULT_BODY, check_refusal, run_serve
 
 TOKEN = "not-a-secret-0123456789abcdef"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

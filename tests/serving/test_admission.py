@@ -1,7 +1,9 @@
 """Large payloads that could not be answered in time are refused at once, and nothing else is."""
 
 import contextlib
+import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,8 +15,8 @@ import pytest
 
 from service.errors import OverloadedError
 from service.serving.admission import MAX_RETRY_AFTER_S, Admission
-from tests.conftest import DEADLINE_S, RunningServer, wait_until
-from tests.serving.conftest import DEFAULT_BODY, JSON, Starter, check_refusal, post
+from tests.conftest import DEADLINE_S, RunningServer, Starter, wait_until
+from tests.serving.conftest import DEFAULT_BODY, JSON, check_refusal, post
 
 MIB = 2**20
 LARGE = b"[" + b"[25, 1250.0], " * 50_000 + b"[1, 2]]"
@@ -189,3 +191,17 @@ def test_a_batch_job_is_never_refused(start: Starter, store_path: Path) -> None:
 
         assert post(client, LARGE).status_code == 200
         assert not is_refused_beforehand(server)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere threads share their process's priority")
+@pytest.mark.parametrize("is_yielding", [True, False])
+def test_threads_leave_the_processor_to_others_where_they_shall(*, is_yielding: bool) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    admission = Admission(max_bytes=None, is_yielding=is_yielding)
+
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    found = admission.submit(priority, size=1, kind="", limit_s=None).result(10)
+    assert found == (min(19, own + 5) if is_yielding else own)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 import botocore.session
 import pytest
 
-from tests.conftest import RunningServer, start_server, wait_until
-from tests.serving.conftest import CSV, DEFAULT_BODY, JSON, Starter
+from tests.conftest import RunningServer, Starter, start_server, wait_until
+from tests.serving.conftest import CSV, DEFAULT_BODY, JSON
 from tests.serving.test_runtime_api import KEYS, runtime_client
 
 BUCKET = "segments"

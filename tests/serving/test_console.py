@@ -17,8 +17,8 @@ from service.serving.contract_check import ContractCheck
 from service.serving.versions import find_store
 from service.settings import read_settings
 from service.store import Store
-from tests.conftest import DEADLINE_S, do_without, start_server, wait_until
-from tests.serving.conftest import Starter, check_refusal
+from tests.conftest import DEADLINE_S, Starter, do_without, start_server, wait_until
+from tests.serving.conftest import check_refusal
 
 URL = "http://127.0.0.1:8080"
 VERDICT = {"clause": "C13", "verdict": "pass", "sentence": "GET /ping answers 200", "detail": "in 2 ms"}

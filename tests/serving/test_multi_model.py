@@ -23,8 +23,8 @@ from service.serving.app import SegmentationApp, create_app
 from service.serving.multi_model import _FREEZE_EVERY, PAGE_SIZE
 from service.settings import read_settings
 from service.store import Store
-from tests.conftest import DEADLINE_S, RunningServer, start_server, wait_until
-from tests.serving.conftest import DEFAULT_BODY, Starter, check_refusal
+from tests.conftest import DEADLINE_S, RunningServer, Starter, start_server, wait_until
+from tests.serving.conftest import DEFAULT_BODY, check_refusal
 
 ON = {"SAGEMAKER_MULTI_MODEL": "true"}
 NAMES = (f"model-{number}" for number in count())

@@ -16,14 +16,13 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from service.serving.event_stream import MAX_PART_BYTES
-from tests.conftest import RunningServer, clean_environment
+from tests.conftest import RunningServer, Starter, clean_environment
 from tests.serving.conftest import (
     CSV,
     DEFAULT_BODY,
     JSON,
     NPY,
     RECORDS,
-    Starter,
     check_refusal,
     payloads,
     post,

@@ -8,8 +8,8 @@ import pytest
 
 from service.signing import PrivateKey
 from service.store import Store
-from tests.conftest import DEADLINE_S
-from tests.serving.conftest import Starter, run_serve
+from tests.conftest import DEADLINE_S, Starter
+from tests.serving.conftest import run_serve
 
 TOKEN = "CANARY-token-0123456789abcdef"
 SECRETS = {

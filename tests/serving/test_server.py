@@ -21,8 +21,8 @@ import pytest
 
 from service.store import Store
 from service.training.sample import write_sample
-from tests.conftest import DEADLINE_S, RunningServer, clean_environment, is_running, wait_until
-from tests.serving.conftest import CSV, DEFAULT_BODY, JSON, JSON_LINES, Starter, post, run_serve
+from tests.conftest import DEADLINE_S, RunningServer, Starter, clean_environment, is_running, wait_until
+from tests.serving.conftest import CSV, DEFAULT_BODY, JSON, JSON_LINES, post, run_serve
 
 VERSION_HEADER = "X-Segserve-Model-Version"
 EXIT_S = 25

@@ -12,8 +12,10 @@ from service.features import spending_powers
 from service.model import Golden, Segment, SegmentModel
 from service.training.alignment import Aligned, Method, Previous, fit_aligned, name_family
 from service.training.candidates import sweep
+from service.training.cells import Cells
 from service.training.dataset import read_dataset
 from service.training.hyperparameters import Hyperparameters
+from service.training.population import Population
 from service.training.selection import choose
 from service.training.trainer import TrainedModel, train
 from service.transform import Transform
@@ -235,3 +237,58 @@ def test_ids_that_were_retired_before_are_remembered(artifact: Artifact) -> None
     previous = Previous.of(replace(artifact, files={"training.json": content}))
 
     assert (previous.next_id, previous.retired, previous.family) == (8, (7,), "abc")
+
+
+def draw_groups(seed: int) -> tuple[Vectors, Cells]:
+    """Draw customers of four kinds, many of whom share a cell."""
+    random = np.random.default_rng(seed)
+    kind = random.choice(4, 20_000, p=[0.4, 0.3, 0.2, 0.1])
+    ages = np.array([25, 40, 55, 70])[kind] + random.geometric(0.5, len(kind)).astype(np.float64)
+    extra = 500 * random.geometric(0.4, len(kind)).astype(np.float64)
+    incomes = np.array([30_000, 90_000, 40_000, 120_000])[kind] + extra
+    purchases = np.full(len(kind), 10.0)
+    cells = Cells.of_records(ages, incomes, purchases, np.ones(len(kind), dtype=np.int64))
+    return np.column_stack([ages, spending_powers(incomes, purchases)]), cells
+
+
+def align_cells(cells: Cells, previous: Previous | None) -> Aligned:
+    population = Population.of_cells(cells, Transform.NONE)
+    return fit_aligned(
+        population.vectors,
+        k=4,
+        transform=Transform.NONE,
+        seed=42,
+        previous=previous,
+        weights=population.weights,
+        within=population.within,
+    )
+
+
+def test_cells_are_continued_like_their_customers(first: TrainedModel) -> None:
+    """The next month's cells start at the centroids of this month's, and every customer is counted."""
+    _, before = draw_groups(1)
+    partition = align_cells(before, None).fit.partition
+    order, ids = [2, 0, 3, 1], (3, 5, 8, 9)
+    model = replace(
+        first.model,
+        mean=partition.mean,
+        scale=partition.scale,
+        centroids=tuple(partition.centroids[position] for position in order),
+        segments=tuple(
+            replace(first.model.segments[position], id=number)
+            for number, position in zip(ids, order, strict=True)
+        ),
+    )
+    previous = previous_of(first, model=model, next_id=12)
+    vectors, after = draw_groups(2)
+
+    cells, records = align_cells(after, previous), align(vectors, previous)
+
+    assert cells.lineage.method is records.lineage.method is Method.WARM_START
+    assert cells.ids == records.ids == ids
+    assert cells.lineage.migration == records.lineage.migration
+    assert cells.lineage.kept_share == records.lineage.kept_share
+    assert np.array(cells.fit.partition.centroids) == pytest.approx(
+        np.array(records.fit.partition.centroids), abs=1e-4
+    )
+    assert cells.fit.inertia == pytest.approx(records.fit.inertia, rel=1e-4)

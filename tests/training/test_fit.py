@@ -6,7 +6,8 @@ import pytest
 import skops.io
 
 from service.errors import TrainingError
-from service.training.fit import fit_pipeline, round_significant
+from service.training.fit import fit_pipeline
+from service.training.rounding import round_significant
 from service.training.sample import sample_customers
 from service.transform import Transform
 

@@ -1,5 +1,6 @@
 """Large files give the same rejects, cells and model, whatever reads them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from service.training.customers import CustomerReader
 from service.training.dataset import Dataset, read_dataset
 from service.training.hyperparameters import Hyperparameters
 from service.training.numbers import read_numbers
+from service.training.source import CustomerFile, RawBatch
 from service.training.trainer import TrainedModel, train
 from service.transform import Transform
 
@@ -109,7 +111,7 @@ def test_a_large_file_is_judged_like_a_small_one(tmp_path: Path) -> None:
 def test_a_fast_reader_is_really_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
 
-    def parse(block: bytes, reader: CustomerReader) -> tuple[plain.Block, bytes] | None:
+    def parse(block: plain.Lines, reader: CustomerReader) -> tuple[plain.Block, list[bytes]] | None:
         found.append(plain.parse_block(block, reader))
         return found[-1]
 
@@ -192,6 +194,58 @@ def test_what_polars_takes_for_a_number_the_rule_does_too() -> None:
 
     assert is_plain.sum() > 1000
     assert np.array_equal(found[is_plain], rule[is_plain])
+
+
+def test_rows_with_empty_cells_do_not_leave_the_fast_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow: list[bytes] = []
+    parse_lines = CustomerFile.parse_lines
+
+    def parse(file: CustomerFile, rows: bytes) -> Iterator[RawBatch]:
+        slow.append(rows)
+        return parse_lines(file, rows)
+
+    monkeypatch.setattr(CustomerFile, "parse_lines", parse)
+    empty = ["1,,Male,5,1", "2,30,Male,,4", "3,,Male,,4", "4,41,Female,30000,", "x,9,,1,"]
+    rows = [row for row in lines(3000) if row.count(",") == 4 and row[0].isdigit()]
+    path = write(tmp_path / "customers.csv", [*rows, *empty], end="\r\n")
+
+    fast, fast_rejects = read(path, tmp_path, use_polars=True)
+    drawn_only = b"".join(slow)
+    usual, usual_rejects = read(path, tmp_path, use_polars=False)
+
+    assert fast.report == usual.report
+    assert fast.report.income_imputed == 1
+    assert fast_rejects == usual_rejects
+    assert fast_rejects.count(b"is missing") == 4
+    assert b",Male,5,1" not in drawn_only
+    assert b",41,Female,30000,\r" not in drawn_only
+
+
+def test_a_row_too_short_is_told_from_one_with_an_empty_last_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+
+    def parse(block: plain.Lines, reader: CustomerReader) -> tuple[plain.Block, list[bytes]] | None:
+        found.append(plain.parse_block(block, reader))
+        return found[-1]
+
+    monkeypatch.setattr("service.training.fast.parse_block", parse)
+    rows = [row for row in lines(3000) if row.count(",") == 4]
+    rows[1000] = "7,41,Female,30000"
+    rows[1001] = "8,41,Female,30000,"
+    path = write(tmp_path / "customers.csv", rows)
+
+    _, fast_rejects = read(path, tmp_path, use_polars=True)
+    _, usual_rejects = read(path, tmp_path, use_polars=False)
+
+    assert fast_rejects == usual_rejects
+    (parsed,) = found
+    assert parsed is not None
+    assert b"7,41,Female,30000\n" in parsed[1]
+    assert b"8,41,Female,30000,\n" not in parsed[1]
 
 
 def test_few_different_customers_are_all_drawn(tmp_path: Path) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from service.lazy import np, npt
 from service.serving.invocation import Invocation
 
 
 class Digest(NamedTuple):
     """Hold the counts of one answer's many records."""
 
-    segments: npt.NDArray[np.intp]
-    bins: tuple[npt.NDArray[np.intp], ...]
+    segments: Sequence[int]
+    """By where they stand in the model's."""
+    bins: tuple[Sequence[int], ...]
     """Of Age and of Spending_Power; empty where features are not counted."""
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Final
 
 from service.contract import INVOCATIONS_PATH
 from service.lazy import np
 from service.serving.invocation import Invocation
-from service.serving.signals.board import Board, Cells
+from service.serving.signals.board import Board
 from service.serving.signals.entry import Digest, Entry
 from service.serving.signals.layout import (
     ANSWER_SUM,
@@ -61,7 +60,6 @@ class Meter:
         row = board.claim()
         self._cells = row.cast("Q")
         self._sums = row.cast("d")
-        self._row = row
         self._edges = edges
 
     def count_request(self, route: str, status: int, seconds: float) -> None:
@@ -120,24 +118,22 @@ class Meter:
     def condense(self, reply: Invocation) -> Digest:
         """Count an answer's many records by themselves, in nanoseconds a record."""
         if isinstance(reply.places, Tally):
-            segments, sample, step = reply.places.segments, reply.places.sample, reply.places.step
-        else:
-            places, vectors = np.asarray(reply.places), np.asarray(reply.vectors, dtype=np.float64)
-            segments = np.bincount(places, minlength=1) if len(places) else np.zeros(1, dtype=np.intp)
-            step = sampling_step(len(vectors))
-            sample = vectors[::step]
-        if self._edges is None or not len(sample):
+            tally = reply.places
+            return Digest(tally.segments, tally.bins if self._edges is not None else ())
+        places, vectors = np.asarray(reply.places), np.asarray(reply.vectors, dtype=np.float64)
+        segments: Sequence[int] = np.bincount(places).tolist() if len(places) else ()
+        if self._edges is None or not len(vectors):
             return Digest(segments, ())
+        step = sampling_step(len(vectors))
         bins = tuple(
-            np.bincount(np.searchsorted(edges, sample[:, column], side="right")) * step
+            (np.bincount(np.searchsorted(edges, vectors[::step, column], side="right")) * step).tolist()
             for column, edges in enumerate(self._edges)
         )
         return Digest(segments, bins)
 
-    @cached_property
-    def _array(self) -> Cells:
-        return np.frombuffer(self._row, dtype=np.uint64)
-
     def _add(self, digest: Digest) -> None:
+        cells = self._cells
         for start, counts in zip((_SEGMENTS, _AGES, _POWERS), (digest.segments, *digest.bins), strict=False):
-            self._array[start : start + len(counts)] += counts.astype(np.uint64)
+            for cell, count in enumerate(counts, start):
+                if count:
+                    cells[cell] += count

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import orjson
 
-from service.serving.asgi import Endpoint, Receive, Scope, Send
-from service.serving.invocation import error_body
+from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer
+from service.serving.invocation import Header, error_body
 from service.serving.signals.board import TICK_S
 from service.serving.signals.exposition import CONTENT_TYPE
 from service.serving.signals.layout import route_of
@@ -29,18 +29,12 @@ class Ticker:
     def __init__(self, source: Source) -> None:
         """Wait for `start`."""
         self._source = source
-        self._is_started = False
 
     def start(self) -> None:
-        """Begin, unless it has begun; call it from the event loop."""
-        if not self._is_started:
-            self._is_started = True
-            self._tick()
-
-    def _tick(self) -> None:
+        """Take a snapshot now and in every tick from then on; call it once, from the event loop."""
         model = self._source.model
         self._source.board.keep_snapshot(segments=model.segment_cells if model else 0)
-        asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        asyncio.get_running_loop().call_later(TICK_S, self.start)
 
 
 class SignalRoutes:
@@ -101,15 +95,9 @@ def count_requests(endpoint: Endpoint, meter: Meter) -> Endpoint:
     return counted
 
 
-async def _send(send: Send, status: int, content_type: str, body: bytes, *more: tuple[bytes, bytes]) -> None:
-    headers = [
-        (b"content-type", content_type.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        *more,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _send(send: Send, status: int, content_type: str, body: bytes, *more: Header) -> None:
+    headers = ((b"content-type", content_type.encode()), (b"cache-control", b"no-store"), *more)
+    await send_answer(send, status, headers, body)
 
 
 async def _refuse_method(send: Send) -> None:

@@ -22,7 +22,8 @@ from service.serving.signals.entry import Entry
 from service.serving.signals.layout import FEATURES, MAX_BINS, SEGMENTS
 from service.serving.signals.meter import Meter
 from service.store import Store
-from tests.serving.conftest import Starter, ask
+from tests.conftest import Starter
+from tests.serving.conftest import ask
 
 Array = np.ndarray[Any, Any]
 

@@ -8,8 +8,7 @@ import pytest
 
 from service.serving.signals.layout import DURATIONS_S
 from service.serving.signals.live import estimate_quantile
-from tests.conftest import wait_until
-from tests.serving.conftest import Starter
+from tests.conftest import Starter, wait_until
 
 N_BUCKETS = len(DURATIONS_S) + 1
 

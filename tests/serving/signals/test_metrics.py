@@ -19,8 +19,8 @@ from service.serving.signals.exposition import Exposition
 from service.serving.signals.layout import REQUESTS, SEGMENTS
 from service.serving.signals.metrics import render_metrics
 from service.serving.signals.source import ModelFacts, Source
-from tests.conftest import DEADLINE_S, RunningServer, wait_until
-from tests.serving.conftest import CSV, Starter
+from tests.conftest import DEADLINE_S, RunningServer, Starter, wait_until
+from tests.serving.conftest import CSV
 
 Metrics = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -1,0 +1,68 @@
+"""What the fuzz takes for the same answers, and what not."""
+
+import struct
+
+import pytest
+
+from fuzz.targets import TARGETS, agree
+
+CLOSED_EARLY = (
+    b"POST /nowhere HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\ne;x\r\n"
+    b"[[25, 1250.]]0\r\n0\x0b\nX: y\r\n\r\n"
+)
+
+
+PYTHON_2 = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1L, 2L), }\n"
+
+
+def answers(*statuses: int, is_closed: bool = False) -> bytes:
+    last = b"Connection: Close\r\n" if is_closed else b""
+    parts = [b"HTTP/1.1 %d x\r\n" % status for status in statuses]
+    return b"".join(
+        part + (last if place == len(parts) - 1 else b"") + b"\r\n" for place, part in enumerate(parts)
+    )
+
+
+def test_a_route_may_answer_before_a_payload_turns_out_malformed_and_close() -> None:
+    """HTTP/1.0: no 400 can follow. Found by the long run of 23 November 2026."""
+    assert TARGETS["http"].run(CLOSED_EARLY) is False
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (answers(200, 400), answers(200, 400)),
+        (answers(404, 400), answers(400)),
+        (answers(200, 404, 400), answers(200, 400)),
+        (answers(404, is_closed=True), answers(400)),
+        (answers(200, 404, is_closed=True), answers(200, 400)),
+    ],
+)
+def test_early_answers_are_the_same(first: bytes, second: bytes) -> None:
+    assert agree(first, second)
+    assert agree(second, first)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (answers(200), answers(400)),
+        (answers(200, is_closed=True), answers(404)),
+        (answers(404, 400), answers(404)),
+        (answers(200, 200), answers(200)),
+        (answers(200, 404, is_closed=True), answers(400)),
+        (answers(404, 404, 400), answers(400)),
+        (answers(), answers(400)),
+    ],
+)
+def test_other_answers_are_not(first: bytes, second: bytes) -> None:
+    assert not agree(first, second)
+    assert not agree(second, first)
+
+
+@pytest.mark.filterwarnings("ignore:Reading")
+def test_an_npy_header_of_python_2_is_not_compared() -> None:
+    """Numpy takes it, and ours refuses it. Found with seed 3."""
+    payload = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(PYTHON_2)) + PYTHON_2 + bytes(16)
+
+    assert TARGETS["npy"].run(payload) is False

@@ -1,0 +1,103 @@
+"""Memory of large payloads goes back to the system."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.serving import trimming
+from service.serving.trimming import TRIM_BYTES, Trimmer
+from tests.conftest import RunningServer, start_server, wait_until
+
+PAYLOADS = 30
+SIZE = 6 * 2**20
+PART = 60_000
+LEFT = 16 * 2**20
+"""Of memory: numpy is imported meanwhile."""
+
+
+def held_bytes(pid: int) -> int:
+    """Return the memory that a process has for itself."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss_Anon:"))
+
+
+def send_by_turns(server: RunningServer) -> None:
+    """Send payloads part by part in turn, so that their memory is mixed; the last part never comes."""
+    address = (server.url.split("//")[1].split(":")[0], int(server.url.rsplit(":", 1)[1]))
+    connections = [socket.create_connection(address, timeout=30) for _ in range(PAYLOADS)]
+    for connection in connections:
+        connection.sendall(b"POST /invocations HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % SIZE)
+    for _ in range((SIZE - 1) // PART):
+        for connection in connections:
+            connection.sendall(b" " * PART)
+    for connection in connections:
+        connection.close()
+
+
+def test_memory_of_payloads_that_came_slowly_goes_back(store_path: Path, tmp_path: Path) -> None:
+    server = start_server(tmp_path, "--store", str(store_path))
+    pid = server.process.pid
+    before = held_bytes(pid)
+    send_by_turns(server)
+
+    wait_until(lambda: held_bytes(pid) - before < LEFT, what="the memory of the payloads to be given back")
+    assert server.stop() == 0
+
+
+@pytest.fixture(name="ran")
+def _ran(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    monkeypatch.setattr(trimming, "_DELAY_S", 0.01)
+    return []
+
+
+async def turns(seconds: float = 0.05) -> None:
+    """Let timers pass."""
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, done.set)
+    await done.wait()
+
+
+def test_it_waits_until_no_payload_is_there(ran: list[Callable[[], None]]) -> None:
+    async def run() -> None:
+        idle = False
+        trimmer = Trimmer(is_idle=lambda: idle, run=ran.append)
+        trimmer.note(TRIM_BYTES)
+        await turns()
+        assert ran == []
+        idle = True
+        await turns()
+        assert ran == [trimming.give_back]
+        await turns()
+        assert len(ran) == 1
+
+    asyncio.run(run())
+
+
+def test_little_is_not_worth_the_while_until_it_is_much(ran: list[Callable[[], None]]) -> None:
+    async def run() -> None:
+        trimmer = Trimmer(is_idle=lambda: True, run=ran.append)
+        trimmer.note(TRIM_BYTES - 1)
+        await turns()
+        assert ran == []
+        trimmer.note(1)
+        await turns()
+        assert ran == [trimming.give_back]
+        trimmer.note(TRIM_BYTES - 1)
+        await turns()
+        assert len(ran) == 1
+
+    asyncio.run(run())
+
+
+def test_a_library_that_cannot_give_back_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: object) -> object:
+        raise OSError
+
+    trimming._malloc_trim.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr("ctypes.CDLL", missing)
+        trimming.give_back()
+    trimming._malloc_trim.cache_clear()
