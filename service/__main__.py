@@ -1,6 +1,6 @@
 """Run the command line as ``segserve`` or ``python -m service``, which is also the image's entry point.
 
-A plain `serve`, as SageMaker starts a container (C1), does without the command line's own imports.
+`serve`, as SageMaker starts a container (C1), does without the command line's own imports.
 """
 
 import importlib
@@ -11,8 +11,11 @@ from service.exits import leave, run
 
 def main() -> None:
     """Run a command and exit: 0 done, 1 failed, 2 usage, 3 cannot start, 4 a check failed."""
-    if sys.argv[1:] == ["serve"]:
-        leave(run(importlib.import_module("service.commands.start").start))
+    if sys.argv[1:2] == ["serve"]:
+        serve = importlib.import_module("service.commands.start")
+        options = serve.read_options(sys.argv[2:])
+        if options is not None:
+            leave(run(lambda: serve.start(**options)))
     importlib.import_module("service.cli").main()
 
 

@@ -58,8 +58,7 @@ def ask(url):
     threading.Thread(target=answers).start()
 
 start._announce = ask
-os.environ.update(SERVICE_PORT="0", SERVICE_HOST="127.0.0.1", SERVICE_STORE=sys.argv[1])
-sys.argv[1:] = ["serve"]
+sys.argv[1:] = ["serve", "--port=0", "--host", "127.0.0.1", "--store", sys.argv[1]]
 main()
 """
 
