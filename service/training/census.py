@@ -18,11 +18,11 @@ _PENDING: Final = 524_288
 """Customers that are summarised at a time: fewer would make many small tables of cells."""
 
 _PARTS: Final = 8
-_INCOME_STEPS: Final = 16_384
+INCOME_STEPS: Final = 16_384
 """Cells a unit of the eighth root of Income: 0.01 % wide at 50,000."""
 
-_INCOME_CELLS: Final = int(LARGEST**0.125 * _INCOME_STEPS) + 2
-_UNITS: Final = 1024
+_INCOME_CELLS: Final = int(LARGEST**0.125 * INCOME_STEPS) + 2
+INCOME_UNITS: Final = 1024
 
 Columns = tuple[Floats, Floats, Floats]
 """Ages, incomes and purchases, each of shape (n_samples,)."""
@@ -37,17 +37,17 @@ class _Incomes:
 
     def add(self, incomes: Floats) -> None:
         known = np.minimum(incomes, LARGEST)
-        places = np.floor(np.sqrt(np.sqrt(np.sqrt(known))) * _INCOME_STEPS).astype(np.int64)
+        places = np.floor(np.sqrt(np.sqrt(np.sqrt(known))) * INCOME_STEPS).astype(np.int64)
         size = int(places.max(initial=0)) + 1
         self.counts[:size] += np.bincount(places, minlength=size)
-        units = np.floor(known * _UNITS + 0.5)
+        units = np.floor(known * INCOME_UNITS + 0.5)
         # Whole numbers below 2^53 add up exactly in any order.
         self.sums[:size] += np.bincount(places, weights=units, minlength=size).astype(np.int64)
 
     def median(self) -> float:
         """Return the mean of the cell that holds the median."""
         place = int(np.searchsorted(np.cumsum(self.counts), (self.counts.sum() + 1) // 2))
-        return round_significant(float(self.sums[place] / self.counts[place] / _UNITS))
+        return round_significant(float(self.sums[place] / self.counts[place] / INCOME_UNITS))
 
 
 @dataclass(frozen=True, slots=True)

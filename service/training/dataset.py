@@ -109,7 +109,7 @@ def read_dataset(
 
     def read(*, is_large: bool) -> Dataset:
         readers = [CustomerReader(path, columns=column_map) for path in paths]
-        ignored = _list_ignored(readers, id_column=id_column)
+        ignored = list_ignored(readers, id_column=id_column)
         tally = CensusTally(ignored) if is_large else RecordTally(ignored)
         take_in(
             readers,
@@ -119,7 +119,7 @@ def read_dataset(
             use_polars=use_polars,
             on_progress=on_progress,
         )
-        return _finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)
+        return finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)
 
     guess = sum(estimate_records(path) for path in paths) > large
     dataset = read(is_large=guess)
@@ -128,7 +128,7 @@ def read_dataset(
     return dataset
 
 
-def _finish(
+def finish(
     tally: Tally, *, readers: Sequence[CustomerReader], id_column: str | None, rejects_path: Path
 ) -> Dataset:
     if not tally.used:
@@ -150,7 +150,7 @@ def _finish(
         no_purchases=taken.no_purchases,
         duplicate_ids=None if id_column is None else tally.count_duplicate_ids(),
         columns=_list_sources(readers),
-        ignored_columns=_list_ignored(readers, id_column=id_column),
+        ignored_columns=list_ignored(readers, id_column=id_column),
     )
     return Dataset(*taken.columns, taken.is_income_imputed, report, taken.attributes, taken.cells)
 
@@ -186,7 +186,7 @@ def _list_sources(readers: Sequence[CustomerReader]) -> dict[str, str]:
     return sources
 
 
-def _list_ignored(readers: Sequence[CustomerReader], *, id_column: str | None) -> tuple[str, ...]:
+def list_ignored(readers: Sequence[CustomerReader], *, id_column: str | None) -> tuple[str, ...]:
     ignored: dict[str, None] = {}
     for reader in readers:
         used = {fold_name(column) for source in reader.sources for column in source.columns}

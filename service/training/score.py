@@ -30,8 +30,8 @@ SCORE_COLUMNS: Final[dict[str, pa.DataType]] = {
 }
 """Appended to the file's own columns."""
 
-_IMPUTED: Final = "Income taken as the median of the training data"
-_NO_PURCHASE: Final = "no purchase, counted as one"
+IMPUTED: Final = "Income taken as the median of the training data"
+NO_PURCHASE: Final = "no purchase, counted as one"
 _MAX_LINES: Final = 11
 """Of ragged rows, whose lines are reported: one more than a person is shown."""
 
@@ -223,9 +223,9 @@ def _among(usable: npt.NDArray[np.bool_], is_known: npt.NDArray[np.bool_]) -> np
 def _notes(batch: CustomerBatch) -> npt.NDArray[np.object_]:
     is_imputed = batch.is_usable & np.isnan(batch.incomes)
     notes = batch.reasons.copy()
-    notes[batch.is_usable & (batch.purchases == 0)] = _NO_PURCHASE
-    notes[is_imputed] = _IMPUTED
-    notes[is_imputed & (batch.purchases == 0)] = f"{_IMPUTED}; {_NO_PURCHASE}"
+    notes[batch.is_usable & (batch.purchases == 0)] = NO_PURCHASE
+    notes[is_imputed] = IMPUTED
+    notes[is_imputed & (batch.purchases == 0)] = f"{IMPUTED}; {NO_PURCHASE}"
     return notes
 
 

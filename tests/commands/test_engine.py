@@ -28,18 +28,18 @@ def test_without_pyspark_the_extra_is_named(
 
 
 def test_without_java_its_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from service.training.spark.session import _check_java
+    from service.training.spark.session import check_java
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
 
     with pytest.raises(ConfigurationError, match=r"needs Java 17 or newer.*openjdk-17-jre-headless"):
-        _check_java("train")
+        check_java("train")
 
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").touch()
     monkeypatch.setenv("JAVA_HOME", os.fspath(tmp_path))
-    _check_java("train")
+    check_java("train")
 
 
 @pytest.mark.parametrize(

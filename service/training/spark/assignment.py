@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from service.features import AGE, INCOME, PURCHASES
 from service.model import SegmentModel
-from service.transform import _COEFFICIENTS, _LN2_HI, _LN2_LO, _SQRT2, Transform
+from service.transform import COEFFICIENTS, LN2_HI, LN2_LO, SQRT2, Transform
 
 _STEPS: Final = ("x", "y", "squares", "place", "nearest", "second")
 
@@ -73,7 +73,7 @@ def log1p(x: Any) -> Any:
     exponent = F.when(u < power, guess - 1.0).when(u >= power * 2.0, guess + 1.0).otherwise(guess)
     mantissa = u / F.pow(F.lit(2.0), exponent)
     correction = F.when(exponent > 0, F.lit(1.0) - (u - x)).otherwise(x - (u - 1.0)) / u
-    is_above = mantissa >= _SQRT2
+    is_above = mantissa >= SQRT2
     mantissa = F.when(is_above, mantissa * 0.5).otherwise(mantissa)
     exponent = F.when(is_above, exponent + 1.0).otherwise(exponent)
     is_near_one = exponent == 0
@@ -82,10 +82,10 @@ def log1p(x: Any) -> Any:
     s = f / (f + 2.0)
     z = s * s
     r = F.lit(0.0)
-    for coefficient in reversed(_COEFFICIENTS):
+    for coefficient in reversed(COEFFICIENTS):
         r = z * (F.lit(coefficient) + r)
     tail = s * (half_square + r)
-    far = exponent * _LN2_HI - ((half_square - (tail + (exponent * _LN2_LO + correction))) - f)
+    far = exponent * LN2_HI - ((half_square - (tail + (exponent * LN2_LO + correction))) - f)
     return F.when(is_near_one, f - (half_square - tail)).otherwise(far)
 
 

@@ -1,5 +1,7 @@
 """Read customers by Spark into the data set that training takes, whatever their number."""
 
+import heapq
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -7,7 +9,7 @@ from typing import Any, Final, cast
 from service.errors import DatasetError
 from service.training.columns import ColumnMap, locate_columns
 from service.training.customers import CustomerReader
-from service.training.dataset import LARGE_RECORDS, Dataset, _finish, _list_ignored
+from service.training.dataset import LARGE_RECORDS, Dataset, finish, list_ignored
 from service.training.expression import fold_name
 from service.training.rejects import Reject, RejectsFile
 from service.training.spark.files import open_files
@@ -51,18 +53,18 @@ def read_by_spark(  # an option is an argument
             _check_id(part, id_column)
     on_progress(1, _STAGES)
     # Judged once, and kept in memory as far as it fits, else on the executors' disks.
-    rows = [part.frame.persist() for part in parts]
+    rows = [_needed(part, id_column).persist() for part in parts]
     try:
         tally = SparkTally(parts, rows, id_column=id_column, large=large)
         readers = cast("list[CustomerReader]", tally.readers())
         for reader in readers:
             if not reader.report.records:
                 raise DatasetError(f"{reader.report.name} has a header but no records")
-        tally.ignored = _list_ignored(readers, id_column=id_column)
+        tally.ignored = list_ignored(readers, id_column=id_column)
         on_progress(2, _STAGES)
         _write_rejects(parts, rows, rejects_path)
         on_progress(3, _STAGES)
-        dataset = _finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)
+        dataset = finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)
         on_progress(_STAGES, _STAGES)
         return dataset
     finally:
@@ -77,19 +79,39 @@ def _check_id(part: Part, id_column: str) -> None:
         raise DatasetError(f"{name} has no id column {id_column!r}. Its columns are {found}.")
 
 
+def _needed(part: Part, id_column: str | None) -> Any:
+    """Return the rows without the text that usable ones have been read from."""
+    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+
+    read = {place for source in part.sources for place in source.positions}
+    if id_column is not None:
+        read.discard(locate_columns(part.layout.columns, name=part.files[0].name)[fold_name(id_column)])
+    names = [part.names[place] for place in sorted(read)]
+    return part.frame.withColumns({name: F.when(F.col("problem") != USABLE, F.col(name)) for name in names})
+
+
 def _write_rejects(parts: Sequence[Part], rows: Sequence[Any], path: Path) -> None:
     """Write the rejects in the order of the files and their lines, a partition at a time."""
-    names = {file.number: (file.name, part) for part in parts for file in part.files}
-    columns = {name: part.layout.columns for _, (name, part) in sorted(names.items())}
+    files = {file.number: (file.name, part) for part in parts for file in part.files}
+    columns = {name: part.layout.columns for _, (name, part) in sorted(files.items())}
+    found = (
+        frame.where(f"problem <> {USABLE} AND problem >= {RAGGED}")
+        .orderBy("file", "record")
+        .toLocalIterator()
+        for frame in rows
+    )
+    in_order = heapq.merge(*found, key=lambda row: row.file)
     with RejectsFile(path, columns=columns) as rejects:
-        for number, (name, part) in sorted(names.items()):
-            frame = rows[parts.index(part)]
-            bad = frame.where(f"file = {number} AND problem <> {USABLE} AND problem >= {RAGGED}")
-            for row in bad.orderBy("record").toLocalIterator():
-                column, reason = explain(part, row.problem, row.width)
-                fields = [] if row.problem == RAGGED else [_text(row[one]) for one in part.names]
-                rejects.add(Reject(row.record, column, reason, fields, row.text or ""), file=name)
+        for number, some in itertools.groupby(in_order, key=lambda row: row.file):
+            name, part = files[number]
+            rejects.add((_reject(row, part) for row in some), file=name)
         rejects.write()
+
+
+def _reject(row: Any, part: Part) -> Reject:
+    column, reason = explain(part, row.problem, row.width)
+    fields = [] if row.problem == RAGGED else [_text(row[one]) for one in part.names]
+    return Reject(row.record, column, reason, fields, row.text or "")
 
 
 def _text(value: object) -> str:

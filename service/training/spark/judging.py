@@ -19,7 +19,8 @@ USABLE: Final = 0
 RAGGED: Final = -1
 BLANK: Final = -2
 
-_PLAIN: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_PLAIN: Final = r"^[+-]?+(?:[0-9]++\.?+[0-9]*+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+\z"
+_WHOLE: Final = r"^[+-]?+[0-9]++\z"
 _FOLDED: Final = ("\x85\u2028\u2029\u017f\u212a", "???sk")
 _DECIMAL_NAMES: Final[dict[Decimal, str]] = {".": "point", ",": "comma"}
 
@@ -78,14 +79,15 @@ def _read_numbers(frame: Any, names: dict[int, str], *, decimal: Decimal) -> Any
         v, m, o, f = (f"{letter}{place}" for letter in "vmof")
         if isinstance(kind, (T.StringType, T.DecimalType, T.NullType)):
             mark: Decimal = decimal if isinstance(kind, T.StringType) else "."
-            text = F.translate(F.coalesce(F.col(name).cast("string"), F.lit("")), *_FOLDED)
-            read = nw.from_native(frame.withColumn(v, text)).with_columns(
-                nw.when(nw.col(v).str.contains(_plain(mark)))
-                .then(nw.col(v).cast(nw.Float64))
-                .otherwise(number(v, decimal=mark))
-                .alias(f),
-                is_missing(v).alias(m),
-                has_other_decimal(v, decimal=mark).alias(o),
+            text = F.coalesce(F.col(name).cast("string"), F.lit(""))
+            is_plain = text.rlike(_PLAIN if mark == "." else _WHOLE)
+            # The rule's patterns are slow: only what is not plain goes through them, the rest is null here.
+            odd = F.when(~is_plain, F.translate(text, *_FOLDED))
+            frame = frame.withColumns({f: F.when(is_plain, text.cast("double")), v: odd})
+            read = nw.from_native(frame).with_columns(
+                nw.coalesce(nw.col(f), number(v, decimal=mark)).alias(f),
+                nw.coalesce(is_missing(v), nw.lit(value=False)).alias(m),
+                nw.coalesce(has_other_decimal(v, decimal=mark), nw.lit(value=False)).alias(o),
             )
             frame = nw.to_native(read).withColumn(v, F.col(f))
         else:
@@ -101,10 +103,6 @@ def _read_numbers(frame: Any, names: dict[int, str], *, decimal: Decimal) -> Any
         is_value = F.col(v).isNotNull() & ~F.isnan(v) & ~is_endless
         frame = frame.withColumn(f, is_endless).withColumn(v, F.when(is_value, F.col(v)))
     return frame
-
-
-def _plain(decimal: Decimal) -> str:
-    return _PLAIN if decimal == "." else r"^[+-]?[0-9]+$"
 
 
 def _evaluate(source: Source) -> Any:

@@ -1,5 +1,6 @@
 """Read customer files by Spark into rows that are judged, the same ones as on one machine."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -9,7 +10,8 @@ from service.training.columns import ColumnMap, Source
 from service.training.source import FileReport
 from service.training.spark.files import Layout, SparkFile, file_key, reopen
 from service.training.spark.judging import BLANK, RAGGED, USABLE, Judged, judge
-from service.training.spark.lines import decoded, divide, is_blank, read_lines, survey
+from service.training.spark.lines import WHITESPACE, decoded, divide, is_blank, read_lines, survey
+from service.training.spark.session import small_table
 
 _ROUNDS: Final = 3
 """A file may turn out to be of another encoding than its beginning."""
@@ -112,7 +114,7 @@ def _read_csv(spark: Any, files: Sequence[SparkFile], *, columns: ColumnMap, fou
 
     layout = files[0].layout
     delimiter, width = str(layout.delimiter), len(layout.columns)
-    bases = spark.createDataFrame(found.parts, "part string, begin bigint, number int, base bigint")
+    bases = small_table(spark, found.parts, "part string, begin bigint, number int, base bigint")
     lines = read_lines(spark, files)
     rows = (
         lines.join(
@@ -128,10 +130,12 @@ def _read_csv(spark: Any, files: Sequence[SparkFile], *, columns: ColumnMap, fou
         .withColumn("width", F.size("fields"))
     )
     is_whole = F.col("width") == width
-    is_void = is_blank(F.translate("text", delimiter, ""))
+    is_void = ~F.col("text").rlike(f"[^{WHITESPACE}{re.escape(delimiter)}]")
+    # Only quotes may hide that all fields are empty.
+    is_hollow = F.col("text").contains('"') & is_blank(F.array_join("fields", ""))
     rows = rows.withColumn(
         "problem",
-        F.when(is_void | (is_whole & is_blank(F.array_join("fields", ""))), F.lit(BLANK))
+        F.when(is_void | (is_whole & is_hollow), F.lit(BLANK))
         .when(is_whole, F.lit(USABLE))
         .otherwise(F.lit(RAGGED)),
     ).select(
@@ -174,9 +178,7 @@ def _read_parquet(spark: Any, files: Sequence[SparkFile], *, columns: ColumnMap)
     )
     found = [row.path for row in own.select("path").distinct().collect()]
     numbers = {file.key: file.number for file in files}
-    bases = spark.createDataFrame(
-        [(path, numbers[file_key(path)]) for path in found] or [("", -1)], "uri string, file int"
-    )
+    bases = small_table(spark, [(path, numbers[file_key(path)]) for path in found], "uri string, file int")
     is_void = F.lit(True)
     for name, kind in zip(names, kinds, strict=True):
         column = F.col(name)

@@ -14,12 +14,12 @@ from service.features import AGE, INCOME, PURCHASES
 from service.model import SegmentModel
 from service.training.columns import ColumnMap, locate_columns
 from service.training.expression import fold_name
-from service.training.score import _IMPUTED, _NO_PURCHASE, SCORE_COLUMNS, Previous, ScoreReport
+from service.training.score import IMPUTED, NO_PURCHASE, SCORE_COLUMNS, Previous, ScoreReport
 from service.training.spark.assignment import with_label, with_segments
 from service.training.spark.files import list_folder, open_files
 from service.training.spark.judging import BLANK, RAGGED, USABLE
 from service.training.spark.reading import Part, read_parts
-from service.training.table_file import _OTHER_FORMATS as OTHER_FORMATS
+from service.training.table_file import OTHER_FORMATS
 from service.training.table_file import PARQUET_ENDING
 
 _STAGES: Final = 3
@@ -122,9 +122,9 @@ def _scored(frame: Any, part: Part, model: SegmentModel, *, version: str, previo
     reasons = F.array(F.lit(""), *(F.lit(problem.reason) for problem in part.judged.problems))
     bought = F.col(PURCHASES) != 0
     own_note = (
-        F.when(F.col(INCOME).isNull() & ~bought, F.lit(f"{_IMPUTED}; {_NO_PURCHASE}"))
-        .when(F.col(INCOME).isNull(), F.lit(_IMPUTED))
-        .when(~bought, F.lit(_NO_PURCHASE))
+        F.when(F.col(INCOME).isNull() & ~bought, F.lit(f"{IMPUTED}; {NO_PURCHASE}"))
+        .when(F.col(INCOME).isNull(), F.lit(IMPUTED))
+        .when(~bought, F.lit(NO_PURCHASE))
         .otherwise(F.lit(""))
     )
     return frame.withColumns(

@@ -1,5 +1,6 @@
 """Open a Spark session, or say in one sentence what it lacks."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ _FIXED: Final = {
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.caseSensitive": "true",
+    # Java compiles no method above 8,000 bytes; as one method the rule of numbers is longer, and is interpreted.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
 """What the results depend on."""
@@ -64,7 +67,7 @@ def spark_session(settings: Mapping[str, str], *, command: str) -> Iterator[Any]
         raise MissingExtraError(f"{command} --engine spark", extra="spark", package="pyspark") from exc
     is_own = SparkSession.getActiveSession() is None
     if is_own:
-        _check_java(command)
+        check_java(command)
     builder = SparkSession.builder.appName(f"segserve {command}")
     for key, value in {"spark.ui.showConsoleProgress": "false", **settings}.items():
         builder = builder.config(key, value)
@@ -91,6 +94,19 @@ def fix_settings(spark: Any) -> None:
     spark.conf.set("spark.sql.files.minPartitionNum", str(splits))
 
 
+def small_table(spark: Any, rows: Sequence[Sequence[Any]], schema: str) -> Any:
+    """Return rows of this machine as a frame, without Python on the workers, as createDataFrame has it."""
+    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+
+    names = [column.split()[0] for column in schema.split(", ")]
+    text = json.dumps([dict(zip(names, row, strict=True)) for row in rows])
+    return spark.range(1).select(F.inline(F.from_json(F.lit(text), f"array<struct<{_typed(schema)}>>")))
+
+
+def _typed(schema: str) -> str:
+    return ", ".join(column.replace(" ", ": ", 1) for column in schema.split(", "))
+
+
 def to_table(frame: Any) -> pa.Table:
     """Return a small result, by Arrow where Spark can (4.0)."""
     if hasattr(frame, "toArrow"):
@@ -99,7 +115,7 @@ def to_table(frame: Any) -> pa.Table:
     return pa.table({name: [row[place] for row in rows] for place, name in enumerate(frame.columns)})
 
 
-def _check_java(command: str) -> None:
+def check_java(command: str) -> None:
     home = os.environ.get("JAVA_HOME")
     if not shutil.which("java") and not (home and (Path(home) / "bin" / "java").exists()):
         raise ConfigurationError(

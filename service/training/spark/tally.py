@@ -12,17 +12,17 @@ import pyarrow as pa
 from service.errors import DatasetError
 from service.features import AGE, INCOME, PURCHASES
 from service.training.cells import LARGEST, Cells, summarise
-from service.training.census import _INCOME_STEPS, _UNITS, Census, Counted, Sums
+from service.training.census import INCOME_STEPS, INCOME_UNITS, Census, Counted, Sums
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch
-from service.training.drawing import _KEEP_VALUES, _PRIME, DRAWN
+from service.training.drawing import KEEP_VALUES, PRIME, DRAWN
 from service.training.expression import fold_name
 from service.training.source import FileReport
 from service.training.spark.judging import BLANK, RAGGED, USABLE
 from service.training.spark.lines import WHITESPACE
 from service.training.spark.reading import FoundColumns, Part, SparkReader
 from service.training.spark.session import to_table
-from service.training.tally import RecordTally, _text
+from service.training.tally import RecordTally, as_text
 
 _BATCH_ROWS: Final = 32_768
 _MARGIN: Final = 2
@@ -162,8 +162,8 @@ class SparkTally:
         most = F.least(F.col(INCOME), F.lit(LARGEST))
         incomes = (
             known.select(
-                F.floor(F.sqrt(F.sqrt(F.sqrt(most))) * float(_INCOME_STEPS)).alias("place"),
-                F.floor(most * float(_UNITS) + 0.5).alias("units"),
+                F.floor(F.sqrt(F.sqrt(F.sqrt(most))) * float(INCOME_STEPS)).alias("place"),
+                F.floor(most * float(INCOME_UNITS) + 0.5).alias("units"),
             )
             .groupBy("place")
             .agg(F.count(F.lit(1)).alias("n"), F.sum("units").alias("units"))
@@ -189,15 +189,15 @@ class SparkTally:
 
         hashed = rows.withColumn("hash", _hash())
         different = hashed.agg(F.approx_count_distinct("hash").alias("n")).collect()[0].n
-        below = min(_PRIME, _PRIME * _MARGIN * DRAWN // max(different, 1) + 1)
+        below = min(PRIME, PRIME * _MARGIN * DRAWN // max(different, 1) + 1)
         while True:
-            some = hashed.where(F.col("hash") < below)
+            some = hashed.where(F.col("hash") < below).persist()  # some ten thousands
             names = {name: f"k{place}" for place, name in enumerate(columns)}
             sizes = some.agg(
                 F.lit(0).alias("none"),
                 *(F.approx_count_distinct(key, 0.01).alias(key) for key in names.values()),
             ).collect()[0]
-            kept = [name for name, key in names.items() if sizes[key] <= _KEEP_VALUES]
+            kept = [name for name, key in names.items() if sizes[key] <= KEEP_VALUES]
             keys = ["hash", AGE, INCOME, PURCHASES, *(names[name] for name in kept)]
             grouped = some.groupBy(*keys).agg(F.sum("n").alias("n"))
             lowest = grouped.select("hash").orderBy("hash").limit(DRAWN + 1)
@@ -206,13 +206,15 @@ class SparkTally:
             ).collect()[0]
             if found.n > DRAWN:
                 grouped = grouped.where(F.col("hash") < max(found.high, found.low + 1))
-            elif below < _PRIME:
-                below = min(_PRIME, below * 4)
+            elif below < PRIME:
+                below = min(PRIME, below * 4)
+                some.unpersist()
                 continue
             table = to_table(grouped)
+            some.unpersist()
             drawn = {name: table[name] for name in ("hash", AGE, INCOME, PURCHASES, "n")}
             for name in kept:
-                text = _text(table[names[name]])
+                text = as_text(table[names[name]])
                 drawn[f"column {name}"] = pa.nulls(table.num_rows, pa.string()) if text is None else text
             return pa.table(drawn), kept
 
@@ -259,15 +261,15 @@ def _hash() -> Any:
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
     def fixed(name: str) -> Any:
-        units = F.floor(F.least(F.col(name), F.lit(LARGEST)) * 1024.0).bitwiseAND(F.lit(_PRIME))
-        return F.coalesce(units, F.lit(_PRIME)).cast("bigint")
+        units = F.floor(F.least(F.col(name), F.lit(LARGEST)) * 1024.0).bitwiseAND(F.lit(PRIME))
+        return F.coalesce(units, F.lit(PRIME)).cast("bigint")
 
     mixed = (
         fixed(AGE) * F.lit(1_103_515_245)
-        + F.when(F.col(INCOME).isNull(), F.lit(_PRIME).cast("bigint")).otherwise(fixed(INCOME))
+        + F.when(F.col(INCOME).isNull(), F.lit(PRIME).cast("bigint")).otherwise(fixed(INCOME))
         * F.lit(1_812_433_253)
         + fixed(PURCHASES) * F.lit(1_664_525)
-    ) % F.lit(_PRIME)
+    ) % F.lit(PRIME)
     for _ in range(2):
-        mixed = mixed * mixed % F.lit(_PRIME) * F.lit(48_271) % F.lit(_PRIME)
+        mixed = mixed * mixed % F.lit(PRIME) * F.lit(48_271) % F.lit(PRIME)
     return mixed
