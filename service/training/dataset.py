@@ -131,6 +131,11 @@ def read_dataset(
 def finish(
     tally: Tally, *, readers: Sequence[CustomerReader], id_column: str | None, rejects_path: Path
 ) -> Dataset:
+    """Return what was gathered as a data set.
+
+    Raises:
+        DatasetError: No record can be used, or none has an Income.
+    """
     if not tally.used:
         raise DatasetError(_explain_rejects(tally.rejected, rejects_path=rejects_path))
     taken = tally.finish()
@@ -187,6 +192,7 @@ def _list_sources(readers: Sequence[CustomerReader]) -> dict[str, str]:
 
 
 def list_ignored(readers: Sequence[CustomerReader], *, id_column: str | None) -> tuple[str, ...]:
+    """Return the columns that are neither an input nor the id, as they are spelled first."""
     ignored: dict[str, None] = {}
     for reader in readers:
         used = {fold_name(column) for source in reader.sources for column in source.columns}

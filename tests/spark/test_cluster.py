@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from tests.conftest import clean_environment, wait_until
 from tests.spark.customers import rows, write
 
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (
     "spark.ui.enabled=false",
     "spark.driver.bindAddress=127.0.0.1",
@@ -86,22 +88,39 @@ def _cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]
             kill(process)
 
 
-def segserve(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def submit(folder: Path, address: str, *arguments: str) -> subprocess.Popen[str]:
+    """Run a command by spark-submit, with the arguments that PySparkProcessor passes on."""
+    pyspark = pytest.importorskip("pyspark")
+    settings = (part for one in SETTINGS for part in ("--conf", one))
+    return launch(
+        folder,
+        *(str(Path(str(pyspark.__file__)).parent / "bin" / "spark-submit"), "--master", address),
+        *(*settings, str(ROOT / "examples" / "spark_job.py")),
+        *(*arguments, "--engine", "spark"),
+    )
+
+
+def launch(folder: Path, *command: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "service", *arguments],
+        command,
         cwd=folder,
-        env=clean_environment(SERVICE_PREFIX=str(folder / "ml"), SPARK_LOCAL_IP="127.0.0.1"),
+        env=clean_environment(
+            PYSPARK_PYTHON=sys.executable, SERVICE_PREFIX=str(folder / "ml"), SPARK_LOCAL_IP="127.0.0.1"
+        ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def run(folder: Path, *arguments: str) -> str:
-    process = segserve(folder, *arguments)
+def finish(process: subprocess.Popen[str]) -> str:
     output, error = process.communicate(timeout=600)
     assert process.returncode == 0, error[-2000:]
     return output
+
+
+def run(folder: Path, *arguments: str) -> str:
+    return finish(launch(folder, sys.executable, "-m", "service", *arguments))
 
 
 def read(*paths: Path) -> list[list[str]]:
@@ -118,13 +137,12 @@ def test_a_killed_worker_and_a_job_run_twice_double_nothing(
 ) -> None:
     address, workers = cluster
     write(tmp_path / "customers.csv", rows(8000))
-    run(tmp_path, "train", "customers.csv", "--k", "4")
+    local = json.loads(run(tmp_path, "train", "customers.csv", "--k", "4", "--json"))
     run(tmp_path, "score", "customers.csv", "-o", "local.csv")
-    settings = [part for one in (*SETTINGS, f"spark.master={address}") for part in ("--spark-conf", one)]
-    job = ("score", "customers.csv", "-o", "scored", "--engine", "spark", *settings)
+    job = ("score", "customers.csv", "-o", "scored")
     folder = tmp_path / "scored"
 
-    process = segserve(tmp_path, *job)
+    process = submit(tmp_path, address, *job)
     tasks = "_temporary/0/task_*"
     wait_until(
         lambda: len([*folder.glob(tasks)]) >= 3 or process.poll() is not None,
@@ -133,13 +151,16 @@ def test_a_killed_worker_and_a_job_run_twice_double_nothing(
     )
     kill(workers[0])
     was_running = not (folder / "_SUCCESS").exists() and process.poll() is None
-    _, error = process.communicate(timeout=600)
+    finish(process)
     first = read(*folder.glob("part-*"))
     parts = len([*folder.glob("part-*")])
-    run(tmp_path, *job)
+    finish(submit(tmp_path, address, *job))
+    trained = json.loads(
+        finish(submit(tmp_path, address, "train", "customers.csv", "--k", "4", "--json", "--store", "other"))
+    )
 
-    assert process.returncode == 0, error[-2000:]
     assert was_running
     assert parts > 20
     assert first == read(tmp_path / "local.csv")
     assert read(*folder.glob("part-*")) == first
+    assert trained["digest"] == local["digest"]

@@ -1,5 +1,6 @@
 """Spark gives the same rejects, cells and model as the local engines, on data as dirty as people have it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,50 @@ def test_what_cannot_be_divided_is_said(engines: Engines, tmp_path: Path) -> Non
         engines.cluster(tmp_path / "*.parquet")
     with pytest.raises(ConfigurationError, match="given twice"):
         engines.cluster(path, tmp_path)
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/customers/*.parquet", "s3a://bucket/customers.csv"])
+def test_without_the_jar_for_s3_one_sentence_names_it(engines: Engines, address: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        engines.cluster(address)
+
+    said = str(caught.value)
+    assert said.startswith(f"{address} cannot be reached, for this Spark knows no file system of that scheme")
+    assert re.search(r"--spark-conf spark\.jars\.packages=org\.apache\.hadoop:hadoop-aws:3\.\d+\.\d+$", said)
+    assert "\n" not in said
+
+
+def test_no_python_runs_on_the_workers(engines: Engines, paths: list[Path]) -> None:
+    from service.training.columns import ColumnMap
+    from service.training.spark.files import open_files
+    from service.training.spark.reading import read_parts
+
+    files = open_files(engines.spark, [str(path) for path in paths])
+    parts = read_parts(engines.spark, files, columns=ColumnMap({}, decimal="."))
+
+    assert len(parts) > 2
+    for part in parts:
+        plan = part.frame._jdf.queryExecution().executedPlan().toString()
+        assert "Scan" in plan
+        assert "Python" not in plan
+        assert "ExistingRDD" not in plan
+
+
+@pytest.mark.parametrize("large", [1000, 10**6])
+def test_mllib_finds_no_better_segments(engines: Engines, paths: list[Path], large: int) -> None:
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.feature import VectorAssembler
+
+    dataset, _ = engines.cluster(paths[0], large=large)
+    model = fit(dataset).model
+    everyone, _ = engines.local(paths[0], use_polars=False, large=10**6)
+    features = np.column_stack([everyone.ages, everyone.incomes / np.maximum(everyone.purchases, 1.0)])
+    scaled = (features - np.array(model.mean)) / np.array(model.scale)
+    squares = ((scaled[:, None] - np.array(model.centroids)[None]) ** 2).sum(axis=2)
+    frame = engines.spark.createDataFrame(scaled.tolist(), "x double, y double")
+    vectors = VectorAssembler(inputCols=["x", "y"], outputCol="features").transform(frame)
+
+    theirs = min(KMeans(k=4, maxIter=100, seed=seed).fit(vectors).summary.trainingCost for seed in (42, 7, 1))
+
+    assert (dataset.cells is None) is (large > 1000)
+    assert squares.min(axis=1).sum() <= theirs * 1.001

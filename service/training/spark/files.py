@@ -195,8 +195,9 @@ def _filesystem(spark: Any, path: Any) -> Any:
     try:
         return path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())  # noqa: SLF001
     except Py4JJavaError as exc:
+        version = spark.sparkContext._jvm.org.apache.hadoop.util.VersionInfo.getVersion()  # noqa: SLF001
         raise ConfigurationError(
-            f"{path.toString()} cannot be reached: this Spark knows no file system of that scheme "
-            f"({str(exc.java_exception.getMessage())[:120]}). EMR and SageMaker know s3://; elsewhere add "
-            "hadoop-aws, for example --spark-conf spark.jars.packages=org.apache.hadoop:hadoop-aws:3.4.2"
+            f"{path.toString()} cannot be reached, for this Spark knows no file system of that scheme; EMR and "
+            "SageMaker know s3://, elsewhere name s3a:// and add --spark-conf "
+            f"spark.jars.packages=org.apache.hadoop:hadoop-aws:{version}"
         ) from exc

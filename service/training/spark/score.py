@@ -19,8 +19,7 @@ from service.training.spark.assignment import with_label, with_segments
 from service.training.spark.files import list_folder, open_files
 from service.training.spark.judging import BLANK, RAGGED, USABLE
 from service.training.spark.reading import Part, read_parts
-from service.training.table_file import OTHER_FORMATS
-from service.training.table_file import PARQUET_ENDING
+from service.training.table_file import OTHER_FORMATS, PARQUET_ENDING
 
 _STAGES: Final = 3
 _MAX_LINES: Final = 11

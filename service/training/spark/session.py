@@ -21,7 +21,7 @@ _FIXED: Final = {
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.caseSensitive": "true",
-    # Java compiles no method above 8,000 bytes; as one method the rule of numbers is longer, and is interpreted.
+    # Java compiles no method above 8,000 bytes; the rule of numbers in one would be interpreted.
     "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
@@ -116,6 +116,7 @@ def to_table(frame: Any) -> pa.Table:
 
 
 def check_java(command: str) -> None:
+    """Raise ConfigurationError when there is no Java."""
     home = os.environ.get("JAVA_HOME")
     if not shutil.which("java") and not (home and (Path(home) / "bin" / "java").exists()):
         raise ConfigurationError(

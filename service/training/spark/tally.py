@@ -15,7 +15,7 @@ from service.training.cells import LARGEST, Cells, summarise
 from service.training.census import INCOME_STEPS, INCOME_UNITS, Census, Counted, Sums
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch
-from service.training.drawing import KEEP_VALUES, PRIME, DRAWN
+from service.training.drawing import DRAWN, KEEP_VALUES, PRIME
 from service.training.expression import fold_name
 from service.training.source import FileReport
 from service.training.spark.judging import BLANK, RAGGED, USABLE
