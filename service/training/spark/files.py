@@ -197,7 +197,7 @@ def _filesystem(spark: Any, path: Any) -> Any:
     except Py4JJavaError as exc:
         version = spark.sparkContext._jvm.org.apache.hadoop.util.VersionInfo.getVersion()  # noqa: SLF001
         raise ConfigurationError(
-            f"{path.toString()} cannot be reached, for this Spark knows no file system of that scheme; EMR and "
-            "SageMaker know s3://, elsewhere name s3a:// and add --spark-conf "
+            f"{path.toString()} cannot be reached, for this Spark knows no file system of that scheme; EMR "
+            "and SageMaker know s3://, elsewhere name s3a:// and add --spark-conf "
             f"spark.jars.packages=org.apache.hadoop:hadoop-aws:{version}"
         ) from exc
