@@ -158,7 +158,7 @@ def _run(arguments: Sequence[str]) -> tuple[str, float, float, float]:
         cpu: dict[int, float] = {}
         try:
             while process.poll() is None:
-                family = _family(process.pid)
+                family = list_family(process.pid)
                 peak_mb = max(peak_mb, sum(memory for memory, _ in family.values()) / 2**20)
                 cpu |= {pid: cpu_s for pid, (_, cpu_s) in family.items()}
                 time.sleep(_POLL_S)
@@ -172,7 +172,7 @@ def _run(arguments: Sequence[str]) -> tuple[str, float, float, float]:
         return output.read().decode(), wall_s, sum(cpu.values()), peak_mb
 
 
-def _family(root: int) -> dict[int, tuple[int, float]]:
+def list_family(root: int) -> dict[int, tuple[int, float]]:
     """Return bytes resident and CPU seconds of a process and of all that it started.
 
     Source: proc_pid_stat(5).

@@ -16,6 +16,8 @@ from service.training.trainer import TrainedModel, train
 from service.transform import Transform
 from tests.spark.customers import HEADER, rows, write
 
+pytestmark = pytest.mark.timeout(900)  # Spark takes long to start beside others
+
 
 def fit(dataset: Dataset, transform: Transform = Transform.NONE) -> TrainedModel:
     return train(dataset, Hyperparameters(k=4, transform=transform, seed=42), on_progress=lambda *_: None)

@@ -20,6 +20,8 @@ from service.training.trainer import train
 from service.transform import Transform, log1p_all
 from tests.spark.customers import rows, write
 
+pytestmark = pytest.mark.timeout(900)  # Spark takes long to start beside others
+
 
 def models(path: Path, tmp_path: Path, transform: Transform) -> tuple[SegmentModel, SegmentModel]:
     """Return a model, and another for the previous segments."""
