@@ -21,8 +21,6 @@ _FIXED: Final = {
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.caseSensitive": "true",
-    # Java compiles no method above 8,000 bytes; the rule of numbers in one would be interpreted.
-    "spark.sql.codegen.hugeMethodLimit": "8000",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
 """What the results depend on."""
