@@ -1,17 +1,13 @@
-"""Measure training on millions of records beside the bare GROUP BY, and scikit-learn on all of them."""
+"""Measure training and scoring of millions of records beside what the bare engine and scikit-learn take."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import ROOT, environment
+from bench.processes import run_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +35,9 @@ class LargeResults:
 GROUP_CSV, GROUP_PARQUET = "GROUP BY, CSV", "GROUP BY, Parquet"
 TRAIN_CSV, TRAIN_PARQUET = "segserve train, CSV", "segserve train, Parquet"
 SKLEARN = "scikit-learn, Parquet"
+SCORE, EXPRESSIONS = "segserve score, Parquet", "expressions, Parquet"
+MOST_DIFFER = 1e-7
+"""Share of the records that polars' division may give another segment."""
 
 
 def run_large(folder: Path, *, records: int, rounds: int, log: Callable[[str], None]) -> LargeResults:
@@ -51,15 +50,15 @@ def run_large(folder: Path, *, records: int, rounds: int, log: Callable[[str], N
     if not csv.exists():
         log(f"making {records:,} customers")
         unfinished = csv.with_suffix(".unfinished")
-        _run(["bench.yardsticks", "make", str(unfinished), str(parquet), str(records)])
+        run_module("bench.yardsticks", "make", str(unfinished), str(parquet), str(records))
         unfinished.rename(csv)
     runs: list[Run] = []
     ratios = []
 
     def take(what: str, arguments: Sequence[str]) -> str:
-        output, wall_s, cpu_s, peak_mb = _run(arguments)
-        runs.append(Run(number, what, wall_s, cpu_s, peak_mb))
-        return output
+        done = run_module(*arguments)
+        runs.append(Run(number, what, done.wall_s, done.cpu_s, done.peak_mb))
+        return done.output
 
     for number in range(1, rounds + 1):
         log(f"large, round {number} of {rounds}")
@@ -73,6 +72,14 @@ def run_large(folder: Path, *, records: int, rounds: int, log: Callable[[str], N
                 raise RuntimeError("CSV and Parquet of the same customers gave different models")
             model = Path(store, "model.json")
             model.write_bytes(models[0])
+            ours, theirs = Path(store, "ours.parquet"), Path(store, "theirs.parquet")
+            take(EXPRESSIONS, ["bench.yardsticks", "score", str(parquet), str(theirs), str(model)])
+            take(SCORE, ["service", "score", str(parquet), "-o", str(ours), "--store", f"{store}/parquet"])
+            differ = json.loads(run_module("bench.yardsticks", "compare", str(ours), str(theirs)).output)[
+                "differ"
+            ]
+            if differ > records * MOST_DIFFER:
+                raise RuntimeError(f"{differ:,} customers have another segment by polars' expressions")
             fitted = json.loads(take(SKLEARN, ["bench.yardsticks", "fit", str(parquet), str(model)]))
         # The comparison of the inertias is no part of it.
         runs[-1] = Run(number, SKLEARN, fitted["wall_s"], fitted["cpu_s"], fitted["peak_mb"])
@@ -86,23 +93,3 @@ def _read_model(store: Path) -> bytes:
         member = archive.extractfile("model.json")
         assert member is not None
         return member.read()
-
-
-def _run(arguments: Sequence[str]) -> tuple[str, float, float, float]:
-    """Return the output, wall and CPU seconds and peak memory of a Python module's run."""
-    with tempfile.TemporaryFile() as output:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], cwd=ROOT, env=environment(), stdout=output, stderr=output
-        )
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        finally:
-            process.kill()  # does nothing once the process is known to have ended
-        wall_s = time.perf_counter() - started
-        output.seek(0)
-        text = output.read().decode()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(arguments)} failed: {text[-2000:]}")
-    return text, wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024

@@ -89,7 +89,7 @@ def training_table(trainings: Sequence[Training]) -> Table:
 
 def large_table(results: LargeResults) -> Table:
     """Return a row a process: medians over rounds."""
-    table = Table(title=f"Training on {results.records:,} records, k=4")
+    table = Table(title=f"Training on {results.records:,} records and scoring them, k=4")
     table.add_column("what")
     for column in ("wall s", "CPU s", "peak MB"):
         table.add_column(column, justify="right")

@@ -139,10 +139,9 @@ def launched(
 
 
 def environment() -> Mapping[str, str]:
-    """Return our environment without the settings that would change what a server does."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("SERVICE_", "SAGEMAKER_"))
-    }
+    """Return our environment without what would change what a server does, or leave its code uncompiled."""
+    dropped = ("SERVICE_", "SAGEMAKER_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return {**kept, "SERVICE_PREFIX": os.devnull}  # no folder, so no model in it either
 
 

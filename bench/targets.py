@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from bench.large import GROUP_CSV, SKLEARN, TRAIN_CSV, TRAIN_PARQUET, LargeResults
+from bench.large import EXPRESSIONS, GROUP_CSV, SCORE, SKLEARN, TRAIN_CSV, TRAIN_PARQUET, LargeResults
 from bench.models import ManyResults
 from bench.servers import ServerName
 from bench.serving import MANY, ONE, Sample, ServingResults, Workload
@@ -24,6 +24,8 @@ MAX_GROUP_RATIO: Final = 2.0
 MIN_SKLEARN_RATIO: Final = 3.0
 MAX_LARGE_MB: Final = 600.0
 MAX_INERTIA_RATIO: Final = 1.00001
+MAX_SCORE_RATIO: Final = 1.3
+MAX_SCORE_MB: Final = 800.0
 
 LEAST_RECORD_S: Final = 1e-6
 """A record cannot cost less CPU time than this to read and fit; a smaller difference is noise."""
@@ -95,6 +97,7 @@ def large_targets(results: LargeResults) -> list[Target]:
         return max(run.peak_mb for run in results.runs if run.what == what)
 
     name = f"training {results.records:,} records"
+    scoring = f"scoring {results.records:,} records"
     return [
         Target(f"{name}, CSV: x GROUP BY", wall(TRAIN_CSV, to=GROUP_CSV), MAX_GROUP_RATIO),
         Target(
@@ -106,6 +109,8 @@ def large_targets(results: LargeResults) -> list[Target]:
         Target(f"{name}, CSV, peak MB", peak_mb(TRAIN_CSV), MAX_LARGE_MB),
         Target(f"{name}, Parquet, peak MB", peak_mb(TRAIN_PARQUET), MAX_LARGE_MB),
         Target(f"{name}, inertia: x scikit-learn's", max(results.inertia_ratios), MAX_INERTIA_RATIO),
+        Target(f"{scoring}, Parquet: x expressions", wall(SCORE, to=EXPRESSIONS), MAX_SCORE_RATIO),
+        Target(f"{scoring}, Parquet, peak MB", peak_mb(SCORE), MAX_SCORE_MB),
     ]
 
 

@@ -1,14 +1,13 @@
 """Measure training from the command line: time, CPU and peak memory, by the number of records."""
 
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.processes import run_module
 from bench.servers import ROOT, environment
 
 
@@ -44,26 +43,9 @@ def train(path: Path, *, round_: int, records: int, k: str) -> Training:
     Raises:
         RuntimeError: Training failed.
     """
-    with tempfile.TemporaryDirectory() as store, tempfile.TemporaryFile() as log:
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service", "train", str(path), "--k", k, "--store", store],
-            cwd=ROOT,
-            env=environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        finally:
-            process.kill()  # does nothing once the process is known to have ended
-        wall_s = time.perf_counter() - started
-        if process.returncode:
-            log.seek(0)
-            raise RuntimeError(f"training on {path} failed: {log.read().decode()[-2000:]}")
-    cpu_s = usage.ru_utime + usage.ru_stime
-    return Training(round_, records, k, wall_s=wall_s, cpu_s=cpu_s, peak_mb=usage.ru_maxrss / 1024)
+    with tempfile.TemporaryDirectory() as store:
+        done = run_module("service", "train", str(path), "--k", k, "--store", store)
+    return Training(round_, records, k, wall_s=done.wall_s, cpu_s=done.cpu_s, peak_mb=done.peak_mb)
 
 
 def train_sample(store: Path, *, folder: Path) -> None:

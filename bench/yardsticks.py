@@ -4,6 +4,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,6 +102,70 @@ def fit(path: Path, model_path: Path) -> dict[str, Any]:
     return {**found, "inertia_ratio": float(nearest.sum()) / kmeans.inertia_}
 
 
+def score(source: Path, target: Path, model_path: Path) -> dict[str, Any]:
+    """Add the columns of `segserve score` by expressions alone, with polars' own division and rounding."""
+    model = json.loads(model_path.read_bytes())
+    segments, mean, scale = model["segments"], model["mean"], model["scale"]
+    age, income, purchases = (pl.col(name).cast(pl.Float64) for name in FIGURES)
+    power = income.fill_null(model["income_median"]) / pl.max_horizontal(purchases, 1.0)
+    is_usable = (age > 0) & age.is_finite() & (purchases >= 0) & (income.is_null() | (income >= 0))
+    distances = [
+        (((age - mean[0]) / scale[0] - x) ** 2 + ((power - mean[1]) / scale[1] - y) ** 2).sqrt()
+        for x, y in model["centroids"]
+    ]
+    names = [f"distance {place}" for place in range(len(segments))]
+    nearest, second, place = pl.col("nearest"), pl.col("second"), pl.col("place")
+
+    def of_segment(values: list[Any]) -> Any:
+        chain: Any = pl.when(place == 0).then(pl.lit(values[0]))
+        for number, value in enumerate(values[1:-1], start=1):
+            chain = chain.when(place == number).then(pl.lit(value))
+        return pl.when("usable").then(chain.otherwise(pl.lit(values[-1])))
+
+    frame = pl.scan_parquet(source)
+    own = frame.collect_schema().names()
+    chosen: Any = pl.when(pl.col(names[0]) == nearest).then(0)
+    for number, name in enumerate(names[1:-1], start=1):
+        chosen = chosen.when(pl.col(name) == nearest).then(number)
+    frame = (
+        frame.with_columns(
+            usable=is_usable.fill_null(value=False),
+            note=pl.when(age.is_null() | purchases.is_null())
+            .then(pl.lit("Age is missing"))
+            .when(income.is_null())
+            .then(pl.lit("Income taken as the median of the training data"))
+            .otherwise(pl.lit("")),
+            **dict(zip(names, distances, strict=True)),
+        )
+        .with_columns(nearest=pl.min_horizontal(names))
+        .with_columns(place=chosen.otherwise(len(names) - 1))
+        .with_columns(
+            second=pl.min_horizontal(
+                pl.when(place != number).then(pl.col(name)) for number, name in enumerate(names)
+            )
+        )
+    )
+    frame.select(
+        *own,
+        segment=of_segment([one["id"] for one in segments]).cast(pl.Int32),
+        segment_name=of_segment([one["name"] for one in segments]),
+        confidence=pl.when("usable").then((second / (nearest + second)).round(4)),
+        outlier=nearest > of_segment([one["outlier_distance"] for one in segments]),
+        border=pl.when("usable").then(second < model["border_ratio"] * nearest),
+        previous_segment=pl.lit(None, dtype=pl.Int32),
+        changed=pl.lit(None, dtype=pl.Boolean),
+        model_version=pl.when("usable").then(pl.lit("20261123T044500Z-3f2a9c1b")),
+        note="note",
+    ).sink_parquet(target, compression="snappy")
+    return {"target": str(target)}
+
+
+def compare(ours: Path, theirs: Path) -> dict[str, Any]:
+    """Count the records whose segments differ in two scored files."""
+    columns = [pl.scan_parquet(path).select("segment").collect()["segment"] for path in (ours, theirs)]
+    return {"differ": int(columns[0].ne_missing(columns[1]).sum()), "records": len(columns[0])}
+
+
 def scan(path: Path) -> Any:
     """Open a file, its figures as numbers."""
     if path.suffix == ".parquet":
@@ -115,8 +180,14 @@ def main(what: str, *arguments: str) -> None:
     paths = [Path(argument) for argument in arguments]
     if what == "make":
         make_customers(paths[0], paths[1], int(arguments[2]))
-    else:
-        print(json.dumps(group(paths[0]) if what == "group" else fit(paths[0], paths[1])))
+        return
+    done: dict[str, Callable[..., dict[str, Any]]] = {
+        "group": group,
+        "fit": fit,
+        "score": score,
+        "compare": compare,
+    }
+    print(json.dumps(done[what](*paths)))
 
 
 if __name__ == "__main__":

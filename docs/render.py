@@ -7,7 +7,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from docs import licences
+from docs import athena, capacity, licences
 from service.cli import app
 from service.conformance.clauses import CLAUSES
 from service.local.operations import CONTROL, RUNTIME
@@ -47,6 +47,11 @@ COMMANDS = (
     ("update",),
     ("rollback",),
     ("autoscale",),
+    ("simulate",),
+    ("sql",),
+    ("sql", "table"),
+    ("sql", "cells"),
+    ("sql", "score"),
     ("delete",),
     ("costs",),
 )
@@ -162,6 +167,8 @@ PAGES = {
     "conform-clauses.md": render_clauses,
     "local-operations.md": render_local_operations,
     "licences.md": licences.render,
+    "capacity.md": capacity.render,
+    "athena.md": athena.render,
 }
 
 if __name__ == "__main__":

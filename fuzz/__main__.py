@@ -13,6 +13,7 @@ from rich.table import Table
 
 from fuzz.children import Result, run_target
 from fuzz.routes import fuzz_routes
+from fuzz.sequences import fuzz_sequences
 from fuzz.targets import TARGETS
 from service.store import Store
 from service.training.dataset import read_dataset
@@ -85,7 +86,9 @@ def main(
     if wants_routes:
         examples = _QUICK_EXAMPLES if quick else max(_QUICK_EXAMPLES, int(inputs * _EXAMPLES_PER_INPUT))
         with tempfile.TemporaryDirectory() as folder:
-            found = fuzz_routes(_store(Path(folder)), examples=examples, random_seed=seed)
+            store = _store(Path(folder))
+            found = fuzz_routes(store, examples=examples, random_seed=seed)
+            found.append(fuzz_sequences(store, examples=examples, random_seed=seed))
         for result in found:
             _say(result)
         results += found

@@ -31,7 +31,7 @@ def fuzz_routes(store: Path, *, examples: int, random_seed: int) -> list[Result]
     """Ask both kinds of server; `examples` is for each route and for good and bad data."""
     results = []
     for name, environment in (("routes", {}), ("routes, many models", {"SAGEMAKER_MULTI_MODEL": "true"})):
-        with _server(store, environment) as (url, log, pid):
+        with running(store, environment) as (url, log, pid):
             results.append(
                 _ask_all(
                     name, url, log, pid, is_many=bool(environment), examples=examples, random_seed=random_seed
@@ -55,17 +55,33 @@ def _ask_all(
                 _ask(operation, mode, counts, is_many=is_many, examples=examples, random_seed=random_seed)
             except BrokenPromiseError as exc:
                 failure = f"{operation.label}: {exc}"
+    return look(
+        name,
+        log,
+        pid,
+        accepted=counts[True],
+        refused=counts[False],
+        covered=asked,
+        seconds=time.monotonic() - started_s,
+        failure=failure,
+    )
+
+
+def look(
+    name: str, log: Path, pid: int, *, accepted: int, refused: int, covered: int, seconds: float, failure: str
+) -> Result:
+    """Return what a server has been through, and how that has left it."""
     if "Traceback" in log.read_text():
         failure = f"a trace in the log:\n{log.read_text()[-2000:]}"
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return Result(
         name=name,
-        accepted=counts[True],
-        refused=counts[False],
-        covered=asked,
+        accepted=accepted,
+        refused=refused,
+        covered=covered,
         peak_mb=int(re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[0]) // 1024,
-        a_second=int(sum(counts.values()) / (time.monotonic() - started_s)),
-        failure=failure or ("" if sum(counts.values()) else "nothing was asked"),
+        a_second=int((accepted + refused) / seconds),
+        failure=failure or ("" if accepted + refused else "nothing was asked"),
     )
 
 
@@ -101,7 +117,7 @@ def _ask(
 
 
 @contextmanager
-def _server(store: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, Path, int]]:
+def running(store: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, Path, int]]:
     """Run a server while the block runs; yield its URL, log and process id."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"

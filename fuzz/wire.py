@@ -65,7 +65,7 @@ class Server:
 
     def __init__(self) -> None:
         """Serve the oracle's model."""
-        settings = read_settings(access_log="off", log_level="error", max_payload_mb=1)
+        settings = read_settings(access_log="off", log_level="error", max_payload_mb=1, console_rate=0)
         self.app = _app(settings)
         self.config = uvicorn.Config(
             self.app,

@@ -93,6 +93,12 @@ class Artifact:
     """`manifest.json` as it is: what is signed."""
     signature: bytes | None = None
 
+    @property
+    def sealed_files(self) -> dict[str, bytes]:
+        """Return every file, what `unseal` takes."""
+        files = {**self.files, MANIFEST: self.sealed}
+        return files if self.signature is None else {**files, SIGNATURE: self.signature}
+
 
 def version_id(created: datetime, content_digest: str) -> str:
     """Return the id of a model version, for example 20261123T044500Z-3f2a9c1b."""
@@ -109,7 +115,7 @@ def pack(
 
 def repack(artifact: Artifact, *, signature: bytes) -> bytes:
     """Return the bytes of an artifact's `model.tar.gz` with another signature."""
-    return write_archive({**artifact.files, MANIFEST: artifact.sealed, SIGNATURE: signature})
+    return write_archive({**artifact.sealed_files, SIGNATURE: signature})
 
 
 def seal(
@@ -151,6 +157,17 @@ def read_artifact(path: Path) -> Artifact:
         files = read_files(path)
     except OSError as exc:
         raise CorruptArtifactError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+    return unseal(files)
+
+
+def unseal(sealed_files: Mapping[str, bytes]) -> Artifact:
+    """Return the verified artifact of these files, its manifest and signature among them.
+
+    Raises:
+        CorruptArtifactError: They are not what training wrote.
+        IncompatibleArtifactError: Their format is of another version.
+    """
+    files = dict(sealed_files)
     sealed, signature = files.pop(MANIFEST, None), files.pop(SIGNATURE, None)
     manifest = _read_manifest(sealed)
     _verify(files, manifest, signature)

@@ -21,6 +21,8 @@ from service.commands import (
     report,
     score,
     serve,
+    simulate,
+    sql,
     train,
 )
 from service.commands import sample_data as sample
@@ -46,6 +48,7 @@ app.command("bench")(bench.bench)
 app.command("conform")(conform.conform)
 app.add_typer(models.app, name="models")
 app.add_typer(local.app, name="local")
+app.add_typer(sql.app, name="sql")
 app.command("push")(push.push)
 app.command("deploy")(deploy.deploy)
 app.command("status")(endpoints.status)
@@ -53,6 +56,7 @@ app.command("invoke")(endpoints.invoke)
 app.command("update")(deploy.update)
 app.command("rollback")(deploy.rollback)
 app.command("autoscale")(endpoints.autoscale)
+app.command("simulate")(simulate.simulate)
 app.command("delete")(endpoints.delete)
 app.command("costs")(costs.costs)
 

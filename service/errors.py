@@ -34,7 +34,7 @@ Statuses belong to service.serving, exit codes to service.exits.
 """
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 
 class RejectReason(StrEnum):
@@ -179,6 +179,11 @@ class PayloadTooLargeError(InvocationError):
     """Raised when a payload is larger than the cap."""
 
     code = "PayloadTooLarge"
+
+    @classmethod
+    def over(cls, max_bytes: int) -> Self:
+        """Return the error of a payload with more bytes than the cap."""
+        return cls(f"the payload has more than {max_bytes} bytes; send less, or raise SERVICE_MAX_PAYLOAD_MB")
 
 
 class ModelNotReadyError(InvocationError):

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -42,13 +43,15 @@ class RunningServer:
         return self.process.wait(DEADLINE_S)
 
 
-def wait_until(condition: Callable[[], bool], *, what: str, deadline_s: float = DEADLINE_S) -> None:
+def wait_until(
+    condition: Callable[[], object], *, what: str, deadline_s: float = DEADLINE_S, interval_s: float = 0.02
+) -> None:
     """Poll until a condition holds; fail the test when it does not in time."""
     end = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > end:
             pytest.fail(f"waited {deadline_s} s in vain for {what}")
-        time.sleep(0.02)
+        time.sleep(interval_s)
 
 
 def is_running(pid: int) -> bool:
@@ -126,6 +129,16 @@ def _store_path(tmp_path_factory: pytest.TempPathFactory, sample_path: Path) -> 
     trained = train(dataset, Hyperparameters(k=4), on_progress=lambda *_: None)
     Store(root).add(trained.files, provenance=trained.provenance)
     return root
+
+
+@pytest.fixture(name="model_dir", scope="session")
+def _model_dir(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model as SageMaker unpacks it, readable by any user."""
+    folder = tmp_path_factory.mktemp("unpacked") / "model"
+    folder.mkdir(mode=0o755)
+    with tarfile.open(Store(store_path).resolve()) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
 
 
 @pytest.fixture(name="artifact", scope="session")

@@ -147,7 +147,8 @@ def test_links_lead_somewhere() -> None:
 
 def test_the_routes_and_statuses_of_the_page_are_those_of_the_code() -> None:
     from service.serving.invocation import STATUSES
-    from service.serving.openapi import CONTRACT_PATHS, MODELS_PATHS, RUNTIME_PATHS
+    from service.serving.openapi import CONTRACT_PATHS, RUNTIME_PATHS
+    from service.serving.openapi_models import MODELS_PATHS
 
     page = (ROOT / "docs" / "http.md").read_text()
     for error, status in STATUSES.items():

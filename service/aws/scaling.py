@@ -8,12 +8,11 @@ from service.aws.refusals import unless_missing
 from service.aws.session import Session
 from service.aws.unit import Unit
 from service.errors import ConfigurationError
+from service.tracking import TargetTracking
 
 SERVICE: Final = "application-autoscaling"
 DIMENSION: Final = "sagemaker:variant:DesiredInstanceCount"
 _POLICY: Final = "segserve-invocations"
-_SCALE_OUT_S: Final = 60
-_SCALE_IN_S: Final = 300
 
 
 def resource_id(endpoint: str) -> str:
@@ -36,23 +35,16 @@ def scaling_calls(unit: Unit, *, minimum: int, maximum: int, target: float) -> l
     is_async = "AsyncInferenceConfig" in unit.config
     if "ServerlessConfig" in unit.config["ProductionVariants"][0]:
         raise ConfigurationError(f"the endpoint {unit.endpoint} is serverless: it scales by itself")
-    if minimum < (0 if is_async else 1):
-        raise ConfigurationError(
-            f"--min {minimum} is not accepted: 1 or more, and 0 only of an asynchronous endpoint"
-        )
-    if maximum < max(minimum, 1):
-        raise ConfigurationError(f"--max {maximum} is not accepted: it should be at least {max(minimum, 1)}")
-    if target <= 0:
-        raise ConfigurationError(f"--target {target:g} is not accepted: it should be greater than 0")
+    wanted = TargetTracking(minimum, maximum, target, is_async=is_async)
     common = {
         "ServiceNamespace": "sagemaker",
         "ResourceId": resource_id(unit.endpoint),
         "ScalableDimension": DIMENSION,
     }
     tracking: dict[str, Any] = {
-        "TargetValue": target,
-        "ScaleInCooldown": _SCALE_IN_S,
-        "ScaleOutCooldown": _SCALE_OUT_S,
+        "TargetValue": wanted.target,
+        "ScaleInCooldown": wanted.scale_in_cooldown_s,
+        "ScaleOutCooldown": wanted.scale_out_cooldown_s,
     }
     if is_async:
         tracking["CustomizedMetricSpecification"] = {

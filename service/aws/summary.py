@@ -5,7 +5,8 @@ from typing import Any
 from service.aws import scaling
 from service.aws.endpoint import Endpoint, since
 from service.aws.names import EXPIRES_TAG, VERSION_TAG
-from service.aws.prices import cost_of, read_prices
+from service.aws.price_table import read_prices
+from service.aws.prices import cost_of
 from service.aws.session import Session
 from service.errors import AwsError
 

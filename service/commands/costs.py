@@ -9,7 +9,8 @@ from service.commands.aws import ProfileOption, RegionOption, open_session
 from service.commands.options import JsonOption
 
 if TYPE_CHECKING:
-    from service.aws.prices import Cost, PriceTable
+    from service.aws.price_table import PriceTable
+    from service.aws.prices import Cost
 
 
 def costs(
@@ -28,7 +29,8 @@ def costs(
 
     from rich.table import Table
 
-    from service.aws.prices import HOURS_A_MONTH, as_document, read_prices
+    from service.aws.price_table import HOURS_A_MONTH, read_prices
+    from service.aws.prices import as_document
     from service.aws.prices import costs as find_costs
     from service.commands.output import console, print_json
 

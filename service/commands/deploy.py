@@ -256,7 +256,8 @@ def _carry_out(session: "Session", release: "Release", *, dry_run: bool, timeout
 
 
 def _show(session: "Session", outcome: "Outcome", *, as_json: bool) -> None:
-    from service.aws.prices import cost_of, read_prices
+    from service.aws.price_table import read_prices
+    from service.aws.prices import cost_of
     from service.commands.costs import in_words
     from service.commands.output import print_json
 

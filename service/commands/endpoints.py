@@ -16,6 +16,7 @@ from service.commands.aws import (
 )
 from service.commands.options import JsonOption
 from service.errors import ConfigurationError
+from service.tracking import DEFAULT_MAXIMUM, DEFAULT_MINIMUM, DEFAULT_TARGET
 
 if TYPE_CHECKING:
     from service.aws.session import Session
@@ -126,12 +127,12 @@ def invoke(
 def autoscale(
     endpoint: EndpointArgument,
     *,
-    minimum: Annotated[int, typer.Option("--min", min=0, help="Instances at least.")] = 1,
-    maximum: Annotated[int, typer.Option("--max", min=1, help="Instances at most.")] = 4,
+    minimum: Annotated[int, typer.Option("--min", min=0, help="Instances at least.")] = DEFAULT_MINIMUM,
+    maximum: Annotated[int, typer.Option("--max", min=1, help="Instances at most.")] = DEFAULT_MAXIMUM,
     target: Annotated[
         float,
         typer.Option(help="Invocations a minute and instance to aim at; waiting ones when asynchronous."),
-    ] = 1000.0,
+    ] = DEFAULT_TARGET,
     off: Annotated[bool, typer.Option("--off", help="Stop scaling.")] = False,
     dry_run: DryRunOption = False,
     region: RegionOption = None,
@@ -208,7 +209,8 @@ def _to_delete(
     from datetime import UTC, datetime
 
     from service.aws import deletion, inventory
-    from service.aws.prices import cost_of, read_prices
+    from service.aws.price_table import read_prices
+    from service.aws.prices import cost_of
     from service.commands.costs import in_words
 
     table = read_prices()

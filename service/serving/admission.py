@@ -28,6 +28,9 @@ _FIRST_S_PER_BYTE: Final = 50e-9
 _RISE, _FALL = 0.25, 0.05
 """Weights of the newest answer in the mean of its kind: a refusal, which may come with the first byte, says
 little of the next one."""
+_LEAST_BYTES: Final = 2**20
+"""A smaller payload counts as one of this size: its time tells of the machine, not of its bytes. One of
+100 kB that had to wait for a busy processor would otherwise have large ones refused."""
 _SHARE: Final = 0.75
 """Of the time limit that waiting and answering may take by the estimate, which is one."""
 
@@ -131,15 +134,17 @@ class Admission:
     def _run(self, task: Callable[[], T], *, size: int, kind: Hashable) -> T:
         started_s = time.perf_counter()
         result = task()
-        found = (time.perf_counter() - started_s) / max(1, size)
+        found = (time.perf_counter() - started_s) / max(_LEAST_BYTES, size)
         with self._lock:
-            before = self._s_per_byte.get(kind, found)
+            first = found if size >= _LEAST_BYTES else _FIRST_S_PER_BYTE
+            before = self._s_per_byte.get(kind, first)
             self._s_per_byte[kind] = before + (_RISE if found > before else _FALL) * (found - before)
         return result
 
     def _admit(self, size: int, *, kind: Hashable, limit_s: float | None) -> int:
         with self._lock:
-            takes_s = size * self._s_per_byte.get(kind, _FIRST_S_PER_BYTE)
+            known = self._s_per_byte.get(kind)
+            takes_s = size * _FIRST_S_PER_BYTE if known is None else max(_LEAST_BYTES, size) * known
             waits_s = self._waits_s()
             # One that need not wait is always tried: what it takes corrects the estimate.
             if limit_s is not None and waits_s > 0 and waits_s + takes_s > _SHARE * limit_s:

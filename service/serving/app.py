@@ -15,6 +15,7 @@ from service.artifact import Artifact
 from service.serving.access import Access
 from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer
 from service.serving.fastlane import FastLane
+from service.serving.handover import SharedArtifact
 from service.serving.invocation import NO_ROUTE, error_body
 from service.serving.loading import check_default_accept, served_model
 from service.serving.media import Media
@@ -58,7 +59,7 @@ class SegmentationApp:
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self._ticker = signals.ticker
-        self.watch = Watch(settings)
+        self.watch = Watch(settings, let_go=self.lane.trimmer.note)
         self._fast_routes = {**self.lane.routes, **signals.routes}
         self._models = MultiModel(self.lane, settings) if settings.multi_model else None
         self._runtime = (
@@ -150,16 +151,17 @@ class AppFactory:
 
     board: Board
     """Shared by all of them."""
-    artifact: Artifact | None = None
-    """What all of them serve, handed over and not read again: its files may have gone since."""
+    artifact: SharedArtifact | None = None
+    """What all of them serve, handed over and not read from its files again, which may have gone since."""
 
     def __call__(self) -> SegmentationApp:
         """Return the application; this process ends when the one that started it does."""
         threading.Thread(target=_end_with_parent, daemon=True).start()
         settings = read_settings()
-        if self.artifact:
-            _logger.info("Model loaded version=%s", self.artifact.manifest.model_version)
-        return create_app(self.artifact, settings, board=self.board)
+        artifact = self.artifact.read() if self.artifact else None
+        if artifact:
+            _logger.info("Model loaded version=%s", artifact.manifest.model_version)
+        return create_app(artifact, settings, board=self.board)
 
 
 def _end_with_parent() -> None:

@@ -14,6 +14,8 @@ Send = Callable[[Any], Awaitable[None]]
 Endpoint = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _REQUEST_ID: Final = b"x-request-id"
+_GONE: Final = "the handler is closed"
+"""What uvloop says of a connection aborted in this turn of the loop: uvicorn learns it with the next."""
 
 
 async def send_reply(send: Send, reply: Invocation) -> None:
@@ -22,12 +24,15 @@ async def send_reply(send: Send, reply: Invocation) -> None:
 
 
 async def send_answer(send: Send, status: int, headers: Sequence[Header], body: bytes) -> None:
-    """Send a whole answer."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [*headers, (b"content-length", b"%d" % len(body))],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
+    """Send a whole answer, unless the client has just been cut off."""
+    start = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [*headers, (b"content-length", b"%d" % len(body))],
+    }
+    try:
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+    except RuntimeError as exc:
+        if _GONE not in str(exc):
+            raise

@@ -77,7 +77,7 @@ class FastLane:
         self._admission = Admission(
             max_bytes=settings.max_waiting_bytes, is_yielding=bool(served and served.kernel)
         )
-        self._trimmer = Trimmer(is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run)
+        self.trimmer = Trimmer(is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run)
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
             contract.INVOCATIONS_PATH: self.invocations,
@@ -291,17 +291,12 @@ class FastLane:
                 # Memory for a large one takes the system tens of milliseconds.
                 return await asyncio.wrap_future(self._admission.run(partial(b"".join, chunks)))
             finally:
-                self._trimmer.note(arrival.size)
+                self.trimmer.note(arrival.size)
 
     def check_size(self, size: int) -> None:
         """Raise PayloadTooLargeError over the cap."""
         if self._max_bytes is not None and size > self._max_bytes:
-            raise self._too_large()
-
-    def _too_large(self) -> PayloadTooLargeError:
-        return PayloadTooLargeError(
-            f"the payload has more than {self._max_bytes} bytes; send less, or raise SERVICE_MAX_PAYLOAD_MB"
-        )
+            raise PayloadTooLargeError.over(self._max_bytes)
 
     async def refuse_method(self, send: Send, *, allowed: str) -> None:
         """Answer 405, naming the methods that the route takes."""

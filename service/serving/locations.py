@@ -101,7 +101,7 @@ class S3:
             answer = self._client().get_object(Bucket=bucket, Key=key)
             if max_bytes is not None and answer["ContentLength"] > max_bytes:
                 answer["Body"].close()
-                raise too_large(max_bytes)
+                raise PayloadTooLargeError.over(max_bytes)
             content: bytes = answer["Body"].read()
             return content
 
@@ -168,17 +168,10 @@ def read_file(path: Path, *, max_bytes: int | None) -> bytes:
     """Return a file; raise LocationError or PayloadTooLargeError."""
     try:
         if max_bytes is not None and path.stat().st_size > max_bytes:
-            raise too_large(max_bytes)
+            raise PayloadTooLargeError.over(max_bytes)
         return path.read_bytes()
     except OSError as exc:
         raise LocationError(f"{path.name} cannot be read: {exc.strerror or exc}") from exc
-
-
-def too_large(max_bytes: int) -> PayloadTooLargeError:
-    """Return the error of an input over the cap."""
-    return PayloadTooLargeError(
-        f"the payload has more than {max_bytes} bytes; send less, or raise SERVICE_MAX_PAYLOAD_MB"
-    )
 
 
 def _path_of(uri: str) -> str:

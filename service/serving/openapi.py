@@ -71,7 +71,7 @@ _DETAIL: Final = {
         "distance_to_cluster": {"type": "number"},
         "segment": {"type": "string"},
         "confidence": {"type": "number"},
-        "second": {"type": ["object", "null"]},
+        "second": {"anyOf": [{"type": "object"}, {"type": "null"}]},
         "outlier": {"type": "boolean"},
         "border": {"type": "boolean"},
         "distances": {
@@ -85,13 +85,14 @@ _DETAIL: Final = {
 }
 
 
-def _refusal(description: str) -> dict[str, Any]:
+def refusal(description: str) -> dict[str, Any]:
+    """Return the description of an answer that reports an error."""
     return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
 
 
 GUARDED: Final[dict[int | str, dict[str, Any]]] = {
-    "401": _refusal("There is a token, and the request comes without it"),
-    "429": _refusal("One client asks too fast: Retry-After says when to come again"),
+    "401": refusal("There is a token, and the request comes without it"),
+    "429": refusal("One client asks too fast: Retry-After says when to come again"),
 }
 """What else a route answers that is for people."""
 
@@ -136,7 +137,10 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
                         "application/json": {
                             "schema": {
                                 "oneOf": [
-                                    {"type": "array", "items": {"type": ["integer", "null"]}},
+                                    {
+                                        "type": "array",
+                                        "items": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+                                    },
                                     {
                                         "type": "object",
                                         "properties": {"predictions": {"type": "array", "items": _DETAIL}},
@@ -151,12 +155,12 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
                         "application/x-npy": {"schema": {"type": "string", "format": "binary"}},
                     },
                 },
-                "400": _refusal("A record, or the payload, cannot be read"),
-                "406": _refusal("No content type in Accept can be produced"),
-                "413": _refusal("The payload is larger than the cap"),
-                "415": _refusal("The payload's content type is not supported"),
-                "503": _refusal("No model is loaded, or more is asked at once than can be answered in time"),
-                "504": _refusal("The answer took longer than SageMaker would wait"),
+                "400": refusal("A record, or the payload, cannot be read"),
+                "406": refusal("No content type in Accept can be produced"),
+                "413": refusal("The payload is larger than the cap"),
+                "415": refusal("The payload's content type is not supported"),
+                "503": refusal("No model is loaded, or more is asked at once than can be answered in time"),
+                "504": refusal("The answer took longer than SageMaker would wait"),
             },
         }
     },
@@ -211,10 +215,11 @@ CONTRACT_PATHS: Final[dict[str, Any]] = {
     },
 }
 
-_INVOCATION: Final = CONTRACT_PATHS["/invocations"]["post"]
+INVOCATION: Final = CONTRACT_PATHS["/invocations"]["post"]
 
 
-def _parameter(name: str, where: str) -> dict[str, Any]:
+def parameter(name: str, where: str) -> dict[str, Any]:
+    """Return the description of a parameter that is text."""
     return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}}
 
 
@@ -224,65 +229,16 @@ RUNTIME_PATHS: Final[dict[str, Any]] = {
             "operationId": "invoke_endpoint",
             "summary": "Answer AWS's own clients as a SageMaker endpoint would",
             "parameters": [
-                _parameter("name", "path"),
-                _parameter("X-Amzn-SageMaker-Custom-Attributes", "header"),
-                _parameter("X-Amzn-SageMaker-Target-Model", "header"),
+                parameter("name", "path"),
+                parameter("X-Amzn-SageMaker-Custom-Attributes", "header"),
+                parameter("X-Amzn-SageMaker-Target-Model", "header"),
             ],
-            "requestBody": _INVOCATION["requestBody"],
+            "requestBody": INVOCATION["requestBody"],
             "responses": {
-                "200": _INVOCATION["responses"]["200"],
+                "200": INVOCATION["responses"]["200"],
                 "400": {"description": "ValidationError: AWS would not pass the call on"},
                 "424": {"description": "ModelError: the container's refusal, with its status and message"},
             },
         }
-    },
-}
-
-_NOT_LOADED: Final = _refusal("No model is loaded under this name")
-_DONE: Final = {"description": "Done"}
-
-MODELS_PATHS: Final[dict[str, Any]] = {
-    "/models": {
-        "get": {
-            "operationId": "list_models",
-            "summary": "List the models that are loaded, a hundred a page",
-            "parameters": [_parameter("next_page_token", "query")],
-            "responses": {"200": {"description": "Names and URLs"}},
-        },
-        "post": {
-            "operationId": "load_model",
-            "summary": "Load a model",
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {"model_name": {"type": "string"}, "url": {"type": "string"}},
-                            "required": ["model_name", "url"],
-                        }
-                    }
-                },
-            },
-            "responses": {
-                "200": _DONE,
-                "400": _refusal("There is no model that can be used"),
-                "409": _refusal("The name is taken"),
-                "507": _refusal("There is no room for another model"),
-            },
-        },
-    },
-    "/models/{name}": {
-        "parameters": [_parameter("name", "path")],
-        "get": {"operationId": "get_model", "responses": {"200": _DONE, "404": _NOT_LOADED}},
-        "delete": {"operationId": "unload_model", "responses": {"200": _DONE, "404": _NOT_LOADED}},
-    },
-    "/models/{name}/invoke": {
-        "parameters": [_parameter("name", "path")],
-        "post": {
-            **_INVOCATION,
-            "operationId": "invoke_model",
-            "responses": {**_INVOCATION["responses"], "404": _NOT_LOADED},
-        },
     },
 }

@@ -18,7 +18,8 @@ from service.serving.access import DOCS_HEADERS
 from service.serving.card import model_card
 from service.serving.console import add_console, why_no_model
 from service.serving.invocation import NO_ROUTE, error_body
-from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, GUARDED, MODELS_PATHS, RUNTIME_PATHS
+from service.serving.openapi import CONTRACT_PATHS, DESCRIPTION, GUARDED, RUNTIME_PATHS
+from service.serving.openapi_models import MODELS_PATHS
 from service.settings import Settings, Switch
 
 _CODES: Final = {404: "NotFound", 405: "MethodNotAllowed"}

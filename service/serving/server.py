@@ -22,6 +22,7 @@ from service.errors import ConfigurationError
 from service.logs import log_config
 from service.serving.app import AppFactory, create_app
 from service.serving.descriptors import raise_file_limit
+from service.serving.handover import SharedArtifact
 from service.serving.kernel import describe_kernel
 from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
@@ -78,7 +79,8 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     with _registry(settings) as folder:
         # Each worker builds the application for itself, from the environment.
         os.environ.update(_environment(dataclasses.replace(settings, registry=folder)))
-        config = _config(AppFactory(board, artifact), settings, factory=True)
+        shared = SharedArtifact.of(artifact) if artifact else None
+        config = _config(AppFactory(board, shared), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

@@ -124,6 +124,8 @@ class SteppingProtocol(HttpToolsProtocol):
         """Begin to answer; a method or version that nobody speaks here ends the connection with 400."""
         if self.parser.get_http_version() not in _VERSIONS or self.parser.get_method() == b"CONNECT":
             raise ValueError("not HTTP/1.1")
+        if not self._is_framed_plainly():
+            raise ValueError("not framed as one reader and another would read it")
         if self.parser.should_upgrade():
             self._would_change = True
         else:
@@ -154,6 +156,16 @@ class SteppingProtocol(HttpToolsProtocol):
             self._schedule()
         if self.is_refused:
             self._tell()
+
+    def _is_framed_plainly(self) -> bool:
+        """Tell whether the payload is only cut into chunks, if it is encoded, and by whoever may do that.
+
+        Source: RFC 9112, 6.1: HTTP/1.0 has no Transfer-Encoding, and a coding that is not known is refused.
+        """
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        return not codings or (
+            self.parser.get_http_version() == "1.1" and [coding.lower() for coding in codings] == [b"chunked"]
+        )
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

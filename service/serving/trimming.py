@@ -28,7 +28,7 @@ class Trimmer:
         self._is_waiting = False
 
     def note(self, size: int) -> None:
-        """Count a payload that has arrived, or ceased to; it may still be answered."""
+        """Count a payload that has arrived or ceased to, or an answer that waited and does no more."""
         self._bytes += size
         if self._bytes >= TRIM_BYTES and not self._is_waiting:
             self._wait()

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import resource
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.serving.invocation import error_body
 from service.serving.stepping import Stage, SteppingProtocol
+from service.serving.unread import Unread
 from service.settings import Settings
 
 LEAST_RATE: Final = 1024
@@ -71,6 +73,21 @@ class WatchedProtocol(SteppingProtocol):
         self.since_s = self.loop.time()
         self.watch.admit(self)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.watch.let_go(self.watch.unread.discard(self))
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Note that the client is behind with reading."""
+        super().pause_writing()
+        self.watch.let_go(self.watch.unread.add(self))
+
+    def resume_writing(self) -> None:
+        """Note that it has caught up."""
+        super().resume_writing()
+        self.watch.let_go(self.watch.unread.discard(self))
+
     def waits_for(self) -> tuple[Wait, int]:
         """Return what the server waits for, and a number that changes when the client does something."""
         if unsent := self.transport.get_write_buffer_size():
@@ -110,8 +127,9 @@ class WatchedProtocol(SteppingProtocol):
 class Watch:
     """Look at all connections of a server process now and then."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the limits from the settings."""
+    def __init__(self, settings: Settings, *, let_go: Callable[[int], None]) -> None:
+        """Take the limits from the settings, and what counts bytes of answers that are held no more."""
+        self.let_go = let_go
         self._limits_s = {
             Wait.REQUEST: float(IDLE_S),
             Wait.HEAD: float(settings.header_timeout_s),
@@ -121,6 +139,7 @@ class Watch:
         }
         self._pause_s = min(_LONGEST_PAUSE_S, min(self._limits_s.values()) / _LOOKS)
         self._most = settings.max_connections
+        self.unread = Unread(max_waiting_bytes=settings.max_waiting_bytes)
         self._is_looking = False
 
     def admit(self, connection: WatchedProtocol) -> None:

@@ -171,3 +171,28 @@ def _to_numpy(column: Any) -> npt.NDArray[np.float64]:
     """Return a copy that can be written to, with NaN for null."""
     array: npt.NDArray[np.float64] = np.array(column.to_numpy(), dtype=np.float64)
     return array
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Hold the rule as regular expressions that RE2 and Java read alike, for engines that take SQL."""
+
+    blanks: str
+    """What is trimmed off both ends."""
+    missing: str
+    """Nothing, or one of the words for it; after trimming."""
+    amount: str
+    """A number with its currency and groups; after trimming."""
+    dressing: str
+    """What is taken out of such a number before it is cast."""
+
+
+def patterns() -> Patterns:
+    """Return the rule for numbers with a decimal point."""
+    ends = "[ \\t\\r\\n\\x0B\\f" + "".join(blank for blank in _BLANKS if not blank.isascii()) + "]+"
+    return Patterns(
+        blanks=f"^{ends}|{ends}$",
+        missing=_MISSING,
+        amount=_amount("."),
+        dressing=f"{_CURRENCY}|{_SPACE}|{_APOSTROPHE}|,",
+    )

@@ -186,7 +186,7 @@ def _judge(
     is_good, is_empty, values = {}, {}, {}
     for source in sources:
         operands = [frame[names[place]] for place in source.positions]
-        values[source.target], is_good[source.target] = _evaluate(source, operands, size=len(frame))
+        values[source.target], is_good[source.target] = evaluate(source, operands, size=len(frame))
         is_empty[source.target] = (
             frame[f"empty {names[source.positions[0]]}"].to_numpy()
             if source.expression.is_column
@@ -213,7 +213,7 @@ def _judge(
     )
 
 
-def _evaluate(
+def evaluate(
     source: Source, operands: Sequence[pl.Series], *, size: int
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return the values of a source, and which of them are plain."""

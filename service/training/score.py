@@ -1,5 +1,7 @@
 """Give every customer of a file a segment, in a stream: same columns, same order, nine more columns."""
 
+import importlib.util
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,12 @@ from service.model import SegmentModel
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch, CustomerReader, read_customers
 from service.training.expression import fold_name
-from service.training.switchers import model_features
-from service.training.table_file import open_table_file
+from service.training.intake import estimate_records
+from service.training.notes import PLAIN_NOTES, note_codes
+from service.training.table_file import PARQUET_ENDING, appear_whole, open_table_file
+from service.training.vectors import model_features
+
+_log = logging.getLogger(__name__)
 
 SCORE_COLUMNS: Final[dict[str, pa.DataType]] = {
     "segment": pa.int32(),
@@ -30,8 +36,9 @@ SCORE_COLUMNS: Final[dict[str, pa.DataType]] = {
 }
 """Appended to the file's own columns."""
 
-IMPUTED: Final = "Income taken as the median of the training data"
-NO_PURCHASE: Final = "no purchase, counted as one"
+RAPID_ROWS: Final = 500_000
+"""Of a Parquet file that polars is worth importing for."""
+
 _MAX_LINES: Final = 11
 """Of ragged rows, whose lines are reported: one more than a person is shown."""
 
@@ -75,6 +82,7 @@ def score_file(  # noqa: PLR0913  # an option is an argument
     on_progress: Callable[[int, int], None],
     previous: Previous | None = None,
     trained: Mapping[str, str] | None = None,
+    rapid_rows: int | None = RAPID_ROWS,
 ) -> ScoreReport:
     """Score one customer file; `target` appears whole or not at all.
 
@@ -89,6 +97,8 @@ def score_file(  # noqa: PLR0913  # an option is an argument
         on_progress: Called with the bytes read and all bytes.
         previous: Where the previous segments come from; None leaves their columns empty.
         trained: The expressions of the training data, for what neither the file nor the mapping has.
+        rapid_rows: A Parquet file of so many is scored by polars where that is installed; the result is the
+            same. None leaves polars alone.
 
     Raises:
         ConfigurationError: A column of that name is there already, or an option is not accepted.
@@ -100,6 +110,21 @@ def score_file(  # noqa: PLR0913  # an option is an argument
     scorer = _Scorer(model, version=version, previous=previous or Previous(), reader=reader)
     own = zip(reader.file.columns, reader.file.types, strict=True)
     schema = pa.schema([*own, *zip(names, SCORE_COLUMNS.values(), strict=True)])
+    if rapid_rows is not None and _is_for_polars(reader, target, previous, rows=rapid_rows):
+        report = _score_rapidly(
+            reader,
+            target,
+            model=model,
+            version=version,
+            previous=None if previous is None else previous.model,
+            schema=schema,
+            on_progress=on_progress,
+        )
+        if report is not None:
+            return report
+        # What polars could not do the usual way can, or says in its words why not.
+        reader = read_customers(source, mapping=mapping, decimal=decimal, trained=trained)
+        scorer = _Scorer(model, version=version, previous=previous or Previous(), reader=reader)
     with open_table_file(target, schema, delimiter=reader.file.delimiter or ",") as file:
         for batch in reader.batches():
             table = batch.table
@@ -108,6 +133,60 @@ def score_file(  # noqa: PLR0913  # an option is an argument
             file.write(table)
             on_progress(reader.file.done_bytes, reader.file.size_bytes)
     return scorer.report()
+
+
+def _is_for_polars(reader: CustomerReader, target: Path, previous: Previous | None, *, rows: int) -> bool:
+    """Tell whether polars is there and can do it: Parquet to Parquet, no segments to read."""
+    if target.suffix.lower() != PARQUET_ENDING or (previous is not None and previous.column is not None):
+        return False
+    if reader.file.format != "parquet" or estimate_records(reader.file.path) < rows:
+        return False
+    if importlib.util.find_spec("polars") is None:
+        return False
+    from service.training.rapid import is_rapid  # noqa: PLC0415  # polars is optional
+
+    return is_rapid(reader)
+
+
+def _score_rapidly(
+    reader: CustomerReader,
+    target: Path,
+    *,
+    model: SegmentModel,
+    version: str,
+    previous: SegmentModel | None,
+    schema: pa.Schema,
+    on_progress: Callable[[int, int], None],
+) -> ScoreReport | None:
+    """Score by polars; None where it gives up."""
+    import polars as pl  # noqa: PLC0415  # it is optional
+
+    from service.training.rapid import score_rapidly  # noqa: PLC0415  # polars is optional
+
+    try:
+        with appear_whole(target) as partial:
+            counts = score_rapidly(
+                reader,
+                partial,
+                model=model,
+                previous=previous,
+                version=version,
+                schema=schema,
+                on_progress=on_progress,
+            )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, DatasetError) as exc:
+        _log.info("polars gave up scoring, reading the file again without it error=%s", type(exc).__name__)
+        return None
+    return ScoreReport(
+        scored=int(counts.sizes.sum()),
+        unusable=counts.unusable,
+        ragged=0,
+        ragged_lines=(),
+        blank=reader.report.blank,
+        sizes=tuple(counts.sizes.tolist()),
+        changed=counts.changed if previous is not None and counts.sizes.any() else None,
+        columns=reader.renamed,
+    )
 
 
 class _Scorer:
@@ -221,11 +300,9 @@ def _among(usable: npt.NDArray[np.bool_], is_known: npt.NDArray[np.bool_]) -> np
 
 
 def _notes(batch: CustomerBatch) -> npt.NDArray[np.object_]:
-    is_imputed = batch.is_usable & np.isnan(batch.incomes)
     notes = batch.reasons.copy()
-    notes[batch.is_usable & (batch.purchases == 0)] = NO_PURCHASE
-    notes[is_imputed] = IMPUTED
-    notes[is_imputed & (batch.purchases == 0)] = f"{IMPUTED}; {NO_PURCHASE}"
+    plain = np.array(PLAIN_NOTES, dtype=np.object_)[note_codes(batch.incomes, batch.purchases)]
+    notes[batch.is_usable] = plain[batch.is_usable]
     return notes
 
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from service.errors import ConfigurationError
-from service.features import spending_powers
 from service.model import SegmentModel
 from service.training.compare import Comparison, Migration
 from service.training.customers import CustomerBatch, CustomerReader, read_customers
 from service.training.expression import fold_name
 from service.training.table_file import TableFile, open_table_file
+from service.training.vectors import model_features
 
 SWITCH_COLUMNS: Final = ("previous_segment", "previous_segment_name", "segment", "segment_name")
 """Appended to the file's own columns."""
@@ -71,13 +71,6 @@ def compare_on_file(
             unusable += len(reader.file.ragged)
             reader.file.ragged.clear()
     return migration.compare(), unusable
-
-
-def model_features(batch: CustomerBatch, model: SegmentModel) -> npt.NDArray[np.float64]:
-    """Return what a model takes of the usable customers, its own median for a missing Income."""
-    usable = batch.is_usable
-    incomes = np.where(np.isnan(batch.incomes), model.income_median, batch.incomes)[usable]
-    return np.column_stack([batch.ages[usable], spending_powers(incomes, batch.purchases[usable])])
 
 
 def _switched_rows(

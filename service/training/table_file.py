@@ -56,10 +56,23 @@ def open_table_file(target: Path, schema: pa.Schema, *, delimiter: str) -> Itera
             f"{target} cannot be written: CSV and Parquet are written, not {ending}; "
             f"name a file that ends in .csv or {PARQUET_ENDING}"
         )
+    with (
+        appear_whole(target) as partial,
+        _open(partial, schema, delimiter if ending != PARQUET_ENDING else None) as file,
+    ):
+        yield file
+
+
+@contextmanager
+def appear_whole(target: Path) -> Iterator[Path]:
+    """Provide a temporary name that becomes `target` when the block ends well, and else is gone.
+
+    Raises:
+        DatasetError: The file cannot be written.
+    """
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with _open(partial, schema, delimiter if ending != PARQUET_ENDING else None) as file:
-            yield file
+        yield partial
         partial.replace(target)
     except OSError as exc:
         raise DatasetError(f"{target} cannot be written: {exc.strerror or exc}") from exc

@@ -10,14 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DEADLINE_S, RunningServer, start_server, wait_until
+from tests.attacks.hosts import AS_A_USER, CONTAINER, PROCESS, Host, container_host, process_host
+from tests.conftest import DEADLINE_S, wait_until
 
 MIB = 2**20
 ANSWER_S = 2.0
 """Within this the server answers others, whatever one client does; CI has two cores and other tests."""
 HOST = b"Host: a\r\n"
 SMALL = b"[[25, 1250.0]]"
-LIMITS = {"SERVICE_HEADER_TIMEOUT_S": "2", "SERVICE_BODY_TIMEOUT_S": "2", "SERVICE_MAX_PAYLOAD_MB": "4"}
+LIMITS = {
+    "SERVICE_MAX_WAITING_MB": "128",
+    "SERVICE_HEADER_TIMEOUT_S": "2",
+    "SERVICE_BODY_TIMEOUT_S": "2",
+    "SERVICE_MAX_PAYLOAD_MB": "4",
+}
 
 
 def post(body: bytes, *headers: bytes, target: bytes = b"/invocations") -> bytes:
@@ -25,6 +31,12 @@ def post(body: bytes, *headers: bytes, target: bytes = b"/invocations") -> bytes
     return b"POST %b HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n%b" % (target, HOST, lines, len(body), body)
 
 
+LARGE = post(
+    b"[" + b", ".join([b"[25, 1250.0]"] * 40_000) + b"]",
+    b"Accept: application/json; detail=full",
+    b"Connection: close",
+)
+"""0.6 MB, whose answer has 13."""
 PING = b"GET /ping HTTP/1.1\r\n%b\r\n" % HOST
 
 
@@ -32,7 +44,7 @@ PING = b"GET /ping HTTP/1.1\r\n%b\r\n" % HOST
 class Victim:
     """Hold a server under attack."""
 
-    server: RunningServer
+    host: Host
     _stack: ExitStack = field(default_factory=ExitStack)
 
     def connect(self, *, timeout_s: float = DEADLINE_S) -> socket.socket:
@@ -65,20 +77,20 @@ class Victim:
 
     def pss_bytes(self) -> int:
         """Return the server's proportional share of memory; needs Linux."""
-        rollup = Path(f"/proc/{self.server.process.pid}/smaps_rollup").read_text()
+        rollup = Path(f"/proc/{self.host.pid}/smaps_rollup").read_text()
         return int(re.findall(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[0]) * 1024
 
     def files(self) -> int:
-        return len(list(Path(f"/proc/{self.server.process.pid}/fd").iterdir()))
+        return len(list(Path(f"/proc/{self.host.pid}/fd").iterdir()))
 
     def threads(self) -> int:
-        return len(list(Path(f"/proc/{self.server.process.pid}/task").iterdir()))
+        return len(list(Path(f"/proc/{self.host.pid}/task").iterdir()))
 
     def close_all(self) -> None:
         self._stack.close()
 
     def _open(self, timeout_s: float = DEADLINE_S) -> socket.socket:
-        host, _, port = self.server.url.removeprefix("http://").partition(":")
+        host, _, port = self.host.url.removeprefix("http://").partition(":")
         return socket.create_connection((host, int(port)), timeout=timeout_s)
 
 
@@ -110,16 +122,36 @@ def flood(connection: socket.socket, block: bytes, *, most: int) -> int:
     return sent
 
 
-@pytest.fixture(name="running", scope="module")
-def _running(tmp_path_factory: pytest.TempPathFactory, store_path: Path) -> Iterator[RunningServer]:
-    server = start_server(tmp_path_factory.mktemp("victim"), "--store", str(store_path), **LIMITS)
-    yield server
-    assert server.stop() == 0
-    assert "Traceback" not in server.log.read_text()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the image."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and callspec.params.get("running") == CONTAINER:
+            item.add_marker("docker")
+
+
+@pytest.fixture(name="running", scope="session", params=[PROCESS, CONTAINER])
+def _running(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    store_path: Path,
+    model_dir: Path,
+) -> Iterator[Host]:
+    """Serve as a process, and in a container as a careful user would."""
+    folder = tmp_path_factory.mktemp("victim")
+    with (
+        process_host(folder, "--store", str(store_path), **LIMITS)
+        if request.param == PROCESS
+        else container_host(AS_A_USER, mounts=[(model_dir, "/opt/ml/model")], **LIMITS)
+    ) as host:
+        warm = Victim(host)
+        assert statuses(read_all(warm.send(LARGE))) == [200]  # imports what large payloads need
+        warm.close_all()
+        yield host
 
 
 @pytest.fixture(name="victim")
-def _victim(running: RunningServer) -> Iterator[Victim]:
+def _victim(running: Host) -> Iterator[Victim]:
     """Attack a server, which must be afterwards as it was: no connection, thread or much memory is left."""
     with unharmed(Victim(running)) as victim:
         yield victim
@@ -132,9 +164,8 @@ def unharmed(victim: Victim, *, growth_bytes: int = 24 * MIB) -> Iterator[Victim
     files, threads, pss = victim.files(), victim.threads(), victim.pss_bytes()
     yield victim
     victim.close_all()
-    assert victim.server.process.poll() is None
+    assert victim.host.is_running()
     victim.answer_s()
     wait_until(lambda: victim.files() <= files, what="connections to be closed", deadline_s=20)
     assert victim.threads() <= threads + 6, "threads are left"  # pools grow to their size once
-    assert victim.pss_bytes() < pss + growth_bytes
-    assert b"Traceback" not in victim.server.log.read_bytes()
+    wait_until(lambda: victim.pss_bytes() < pss + growth_bytes, what="memory to be given back", deadline_s=20)

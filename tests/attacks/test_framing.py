@@ -40,6 +40,18 @@ def head(*lines: bytes) -> bytes:
         head(b"Transfer-Encoding: xchunked") + b"0\r\n\r\n" + SMUGGLED,
         head(b"Transfer-Encoding: chunked, identity") + b"0\r\n\r\n" + SMUGGLED,
         head(b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity") + b"0\r\n\r\n" + SMUGGLED,
+        head(b"Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n" + SMUGGLED,
+        head(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked") + b"0\r\n\r\n" + SMUGGLED,
+        head(b"Connection: keep-alive", b"Transfer-Encoding: chunked").replace(b"1.1", b"1.0", 1)
+        + b"0\r\n\r\n"
+        + SMUGGLED,
+        head(b"Upgrade: h2c", b"Connection: upgrade", b"Transfer-Encoding: gzip, chunked")
+        + b"0\r\n\r\n"
+        + SMUGGLED,
+        head(b"X: a\r\n b") + SMUGGLED,
+        head(b"Transfer-Encoding: chunked") + b"e;x\n" + SMALL + b"\r\n0\r\n\r\n",
+        head(b"Transfer-Encoding: chunked") + b"e;x=\r\n" + SMALL + b"\n0\r\n\r\n",
+        head(b"Transfer-Encoding: chunked") + b"e;x=\x00\r\n" + SMALL + b"\r\n0\r\n\r\n",
         head(b"Transfer-Encoding: \x0bchunked") + b"0\r\n\r\n" + SMUGGLED,
         head(b"Transfer-Encoding: chunked") + b"0\r\nContent-Length: 9\r\n\r\n",
         head(b"Transfer-Encoding: chunked") + b"-1\r\n\r\n",

@@ -15,7 +15,7 @@ import pytest
 from service.artifact import MANIFEST, MODEL
 from service.store import Store
 from tests.attacks.conftest import ANSWER_S, MIB, PING, SMALL, Victim, post, read_all, statuses
-from tests.conftest import RunningServer, start_server
+from tests.attacks.hosts import AS_SAGEMAKER, CONTAINER, PROCESS, Host, container_host, process_host
 
 NAMES = (
     "..", "../..", ".", "/", "//", "a/../../b", "%2e%2e", "%2e%2e%2f", "..%2f..", "a\\..\\b", "con", "~root",
@@ -25,25 +25,36 @@ NAMES = (
 BAD_NAMES = ("", "a\0b", "a\nb", "\x7f", "a" * 1025, "\u202e", "\ud800")
 
 
-@pytest.fixture(name="running", scope="module")
-def _running(tmp_path_factory: pytest.TempPathFactory, store_path: Path) -> Iterator[RunningServer]:
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory: pytest.TempPathFactory, store_path: Path) -> Path:
+    """Return a tree with a model, a secret beside the models, and room for bad ones; any user may read it."""
     folder = tmp_path_factory.mktemp("many")
-    (folder / "models").mkdir()
+    for path in (folder, folder / "models", folder / "secret", folder / "bombs"):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
     shutil.copy(Store(store_path).resolve(), folder / "models" / "good.tar.gz")
-    secret = folder / "secret"
-    secret.mkdir()
-    (secret / MODEL).write_text("CANARY")
-    server = start_server(folder, SAGEMAKER_MULTI_MODEL="true", SERVICE_PREFIX=str(folder))
-    loaded = Victim(server)
-    assert statuses(load(loaded, "own", str(folder / "models" / "good.tar.gz"))) == [200]
-    loaded.close_all()
-    yield server
-    assert server.stop() == 0
-    assert "Traceback" not in server.log.read_text()
+    (folder / "models" / "good.tar.gz").chmod(0o644)
+    (folder / "secret" / MODEL).write_text("CANARY")
+    return folder
+
+
+@pytest.fixture(name="running", scope="module", params=[PROCESS, CONTAINER])
+def _running(request: pytest.FixtureRequest, folder: Path) -> Iterator[Host]:
+    """Serve many models as a process, and as SageMaker starts the image."""
+    variables = {"SAGEMAKER_MULTI_MODEL": "true", "SERVICE_PREFIX": str(folder)}
+    with (
+        process_host(folder, **variables)
+        if request.param == PROCESS
+        else container_host(AS_SAGEMAKER, mounts=[(folder, str(folder))], **variables)
+    ) as host:
+        loaded = Victim(host)
+        assert statuses(load(loaded, "own", str(folder / "models" / "good.tar.gz"))) == [200]
+        loaded.close_all()
+        yield host
 
 
 @pytest.fixture(name="victim")
-def _victim(running: RunningServer) -> Iterator[Victim]:
+def _victim(running: Host) -> Iterator[Victim]:
     victim = Victim(running)
     files, pss = victim.files(), victim.pss_bytes()
     yield victim
@@ -64,23 +75,19 @@ def load(victim: Victim, name: str, url: str) -> bytes:
     return ask(victim, post(body, target=b"/models"))
 
 
-def folder_of(victim: Victim) -> Path:
-    return victim.server.log.parent
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_only_a_name(victim: Victim, name: str) -> None:
+def test_a_name_is_only_a_name(victim: Victim, folder: Path, name: str) -> None:
     """Models are loaded by path and asked for by name; the name is never made a path."""
     escaped = quote(name, safe="").encode()
-    assert statuses(load(victim, name, str(folder_of(victim) / "models" / "good.tar.gz"))) == [200]
+    assert statuses(load(victim, name, str(folder / "models" / "good.tar.gz"))) == [200]
     assert ask(victim, post(SMALL, target=b"/models/" + escaped + b"/invoke")).endswith(b"[2]")
     assert statuses(ask(victim, b"DELETE /models/%b HTTP/1.1\r\nHost: a\r\n\r\n" % escaped)) == [200]
     assert statuses(ask(victim, post(SMALL, target=b"/models/" + escaped + b"/invoke"))) == [404]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_name_that_cannot_be_shown_is_refused(victim: Victim, name: str) -> None:
-    assert statuses(load(victim, name, str(folder_of(victim) / "models" / "good.tar.gz"))) == [400]
+def test_a_name_that_cannot_be_shown_is_refused(victim: Victim, folder: Path, name: str) -> None:
+    assert statuses(load(victim, name, str(folder / "models" / "good.tar.gz"))) == [400]
 
 
 @pytest.mark.parametrize(
@@ -174,11 +181,12 @@ BOMBS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("kind", BOMBS)
-def test_an_archive_that_unpacks_without_end_is_refused(victim: Victim, tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "model.tar.gz"
+def test_an_archive_that_unpacks_without_end_is_refused(victim: Victim, folder: Path, kind: str) -> None:
+    path = folder / "bombs" / "model.tar.gz"
     BOMBS[kind](path)
+    path.chmod(0o644)
     answer = load(victim, "bomb", str(path))
 
     assert statuses(answer) == [400]
     assert b"root:" not in answer
-    assert not (tmp_path.parent / "evil").exists()
+    assert not (folder / "evil").exists()

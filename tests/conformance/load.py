@@ -5,9 +5,10 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
-from tests.conformance.wire import JSON, Address, ask_on, connect, invoke
+from tests.conformance.wire import JSON, Address, Answer, ask_on, connect, invoke
 
 LARGE: Final = 25 * 2**20
 """C27: the larger of the documented limits, in bytes."""
@@ -22,7 +23,9 @@ class Latencies:
     pings_s: list[float]
     connects_s: list[float]
     ping_statuses: frozenset[int]
-    invocation_statuses: list[int]
+    invocations: int
+    refusals: frozenset[bytes]
+    """What was answered to large payloads instead of their segments."""
     slowest_invocation_s: float
 
     def ping_quantile_s(self, share: float) -> float:
@@ -56,13 +59,13 @@ def measure_under_load(address: Address, direct: Address, *, least_pings: int = 
     enough = threading.Event()
     barrier = threading.Barrier(CLIENTS + 1)
 
-    def send() -> list[tuple[int, float]]:
+    def send() -> list[tuple[Answer, float]]:
         barrier.wait()
-        sent: list[tuple[int, float]] = []
+        sent: list[tuple[Answer, float]] = []
         while not sent or not enough.is_set():
             since = time.monotonic()
-            status = invoke(address, body, JSON).status
-            sent.append((status, time.monotonic() - since))
+            answer = invoke(address, body, JSON)
+            sent.append((answer, time.monotonic() - since))
         return sent
 
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -75,7 +78,8 @@ def measure_under_load(address: Address, direct: Address, *, least_pings: int = 
         pings_s=pings_s,
         connects_s=connects_s,
         ping_statuses=frozenset(statuses),
-        invocation_statuses=[status for status, _ in sent],
+        invocations=len(sent),
+        refusals=frozenset(answer.body for answer, _ in sent if answer.status != HTTPStatus.OK),
         slowest_invocation_s=max(took_s for _, took_s in sent),
     )
 

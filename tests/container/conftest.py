@@ -1,13 +1,11 @@
 """Provide the image under test and a model to mount into it."""
 
 import json
-import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.store import Store
 from tests.container.engine import docker, image_under_test
 
 
@@ -26,16 +24,6 @@ def _image() -> str:
 @pytest.fixture(name="inspected", scope="session")
 def _inspected(image: str) -> Any:
     return json.loads(docker("image", "inspect", image).stdout)[0]
-
-
-@pytest.fixture(name="model_dir", scope="session")
-def _model_dir(store_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a model as SageMaker unpacks it, readable by any user."""
-    folder = tmp_path_factory.mktemp("unpacked") / "model"
-    folder.mkdir(mode=0o755)
-    with tarfile.open(Store(store_path).resolve()) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
 
 
 @pytest.fixture(name="mount", scope="session")

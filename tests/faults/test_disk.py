@@ -27,6 +27,15 @@ def fill(folder: Path, *, but_kib: int) -> None:
     (folder / "ballast").write_bytes(bytes(left))
 
 
+def job_tree(prefix: Path, folder: Path, sample_path: Path) -> Path:
+    """Make what a training job finds below a prefix; return its channel, which lies elsewhere."""
+    data = folder / "data"
+    data.mkdir()
+    shutil.copy(sample_path, data)
+    (prefix / "input" / "config").mkdir(parents=True)
+    return data
+
+
 def files_in(folder: Path) -> set[str]:
     return {
         str(path.relative_to(folder))
@@ -78,10 +87,7 @@ def test_a_training_job_on_a_full_disk_writes_its_failure_and_no_half_model(
     mount_small: Mounter, sample_path: Path, tmp_path: Path
 ) -> None:
     prefix = mount_small(48)
-    data = tmp_path / "data"
-    data.mkdir()
-    shutil.copy(sample_path, data)
-    (prefix / "input" / "config").mkdir(parents=True)
+    data = job_tree(prefix, tmp_path, sample_path)
     done = segserve("train", SERVICE_PREFIX=str(prefix), SM_CHANNEL_TRAIN=str(data))
 
     check_one_sentence(done, naming=FULL)
@@ -93,10 +99,7 @@ def test_a_training_job_that_cannot_even_write_its_failure_shows_no_trace(
     mount_small: Mounter, sample_path: Path, tmp_path: Path
 ) -> None:
     prefix = mount_small(64)
-    data = tmp_path / "data"
-    data.mkdir()
-    shutil.copy(sample_path, data)
-    (prefix / "input" / "config").mkdir(parents=True)
+    data = job_tree(prefix, tmp_path, sample_path)
     make_read_only(prefix)
     done = segserve("train", SERVICE_PREFIX=str(prefix), SM_CHANNEL_TRAIN=str(data))
 

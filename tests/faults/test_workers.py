@@ -127,6 +127,25 @@ def test_of_a_worker_that_is_killed_under_load_only_its_own_requests_fail(
     assert server.stop() == 0
 
 
+def test_workers_that_are_killed_before_they_have_started_are_replaced(
+    start: Starter, store_path: Path
+) -> None:
+    """One that dies with its orders unread must not leave the supervisor writing them for ever."""
+    server = start("--store", str(store_path), "--workers", "2")
+    for _ in range(5):
+        known = children(server.process.pid)
+        os.kill(max(known), signal.SIGKILL)
+        wait_until(
+            lambda known=known: children(server.process.pid) - known,  # type: ignore[misc]  # a bound default
+            what="another worker",
+            interval_s=0.001,
+        )
+    wait_until(lambda: len(children(server.process.pid)) == 2, what="two workers")
+
+    assert httpx.post(f"{server.url}/invocations", content=BODY, headers=HEADERS).status_code == 200
+    assert server.stop() == 0
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_model_that_vanishes_goes_on_being_served(
     start: Starter, store_path: Path, tmp_path: Path, workers: str

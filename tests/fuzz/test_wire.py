@@ -44,3 +44,8 @@ def test_an_answer_that_never_comes_is_a_failure(server: Server) -> None:
     with pytest.raises(TimeoutError, match="no answer"):
         server.answers(GET)
     is_read.set()
+
+
+def test_an_answer_does_not_depend_on_how_often_it_was_asked_for(server: Server) -> None:
+    """The limit to how fast one client may ask, by the clock, once looked like another answer (429)."""
+    assert server.app._access._limit is None

@@ -82,6 +82,19 @@ def test_the_estimate_follows_what_payloads_of_its_kind_have_taken() -> None:
     gate.is_open.set()
 
 
+def test_small_payloads_that_had_to_wait_for_a_processor_say_little_of_large_ones() -> None:
+    admission = Admission(max_bytes=None, threads=1)
+    for _ in range(3):
+        pause = threading.Event()
+        admission.submit(lambda pause=pause: pause.wait(0.2), size=70_000, kind="any", limit_s=None).result(  # type: ignore[misc]  # a bound default
+            DEADLINE_S
+        )
+    gate = Gate(admission)
+    for _ in range(4):
+        gate.submit(25 * MIB, kind="any", limit_s=60)
+    gate.is_open.set()
+
+
 def test_what_was_given_up_before_it_began_is_not_counted_any_more(gate: Gate) -> None:
     running = [gate.submit(100_000_000) for _ in range(2)]
     waiting = gate.submit(40_000_000)

@@ -53,13 +53,14 @@ def test_numpy_gives_the_same_cells_as_the_expressions() -> None:
     x = ages * 4 + 0.5
     y = np.sqrt(np.sqrt(np.sqrt(spending_powers(incomes, purchases)))) * 1024
     numbers = np.floor(x).astype(np.int64) * 2**20 + np.floor(y).astype(np.int64)
-    v = np.floor((y - np.floor(y)) * 65536 + 0.5).astype(np.int64)
+    u, v = (np.floor((root - np.floor(root)) * 65536 + 0.5).astype(np.int64) for root in (x, y))
     found, places = np.unique(numbers, return_inverse=True)
     cells = cells_of(customers())
 
     assert np.array_equal(cells.numbers, found)
     assert np.array_equal(cells.counts, np.bincount(places))
-    assert np.array_equal(cells.sums[:, 4], np.bincount(places, weights=v * v).astype(np.int64))
+    for column, values in enumerate((u, u * u, v, v * v), start=1):
+        assert np.array_equal(cells.sums[:, column], np.bincount(places, weights=values).astype(np.int64))
 
 
 def test_cells_keep_the_means_of_all_columns() -> None:

@@ -1,6 +1,8 @@
 """A scored file is the file itself, every customer with a segment."""
 
 import csv
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,3 +220,12 @@ def test_a_file_full_of_ragged_rows_keeps_only_the_first_lines(tmp_path: Path, a
 
     assert (report.scored, report.ragged) == (1, 500)
     assert report.ragged_lines == tuple(range(3, 14))
+
+
+def test_scoring_loads_neither_scipy_nor_sklearn() -> None:
+    script = (
+        "import sys, service.training.score; print(sorted({'scipy', 'sklearn', 'polars'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", script]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import tempfile
 import time
 from array import array
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from multiprocessing import reduction
 from typing import Any, Final, TypeAlias
 
 from service.lazy import np, npt
+from service.serving.handover import take_memory
 from service.serving.signals.layout import DURATION_SUMS, N_CELLS, SEGMENTS
 
 Cells: TypeAlias = "npt.NDArray[np.uint64]"
@@ -58,7 +58,7 @@ class Board:
 
     def __init__(self, fd: int | None = None) -> None:
         """Take memory, or map what `fd` stands for."""
-        self._fd = _take_memory() if fd is None else fd
+        self._fd = take_memory(_SIZE_BYTES) if fd is None else fd
         self._map = mmap.mmap(self._fd, _SIZE_BYTES)
         self._cells = memoryview(self._map).cast("Q")
         self._sums = memoryview(self._map).cast("d")
@@ -158,16 +158,6 @@ class Board:
 
 def _tick(time_s: float) -> int:
     return int(time_s / TICK_S)
-
-
-def _take_memory() -> int:
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("segserve-signals")
-    else:  # not Linux
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, _SIZE_BYTES)
-    return fd
 
 
 def _map(handed_over: Any) -> Board:

@@ -14,7 +14,8 @@ from service.features import AGE, INCOME, PURCHASES
 from service.model import SegmentModel
 from service.training.columns import ColumnMap, locate_columns
 from service.training.expression import fold_name
-from service.training.score import IMPUTED, NO_PURCHASE, SCORE_COLUMNS, Previous, ScoreReport
+from service.training.notes import PLAIN_NOTES
+from service.training.score import SCORE_COLUMNS, Previous, ScoreReport
 from service.training.spark.assignment import with_label, with_segments
 from service.training.spark.files import list_folder, open_files
 from service.training.spark.judging import BLANK, RAGGED, USABLE
@@ -119,13 +120,9 @@ def _scored(frame: Any, part: Part, model: SegmentModel, *, version: str, previo
     else:
         frame = with_label(frame, previous.model, name="previous_segment")
     reasons = F.array(F.lit(""), *(F.lit(problem.reason) for problem in part.judged.problems))
-    bought = F.col(PURCHASES) != 0
-    own_note = (
-        F.when(F.col(INCOME).isNull() & ~bought, F.lit(f"{IMPUTED}; {NO_PURCHASE}"))
-        .when(F.col(INCOME).isNull(), F.lit(IMPUTED))
-        .when(~bought, F.lit(NO_PURCHASE))
-        .otherwise(F.lit(""))
-    )
+    plain = F.array(*(F.lit(note) for note in PLAIN_NOTES))
+    code = (F.col(PURCHASES) == 0).cast("int") + F.col(INCOME).isNull().cast("int") * 2  # as note_codes has it
+    own_note = F.element_at(plain, code + 1)
     return frame.withColumns(
         {
             "changed": F.col("previous_segment") != F.col("segment"),

@@ -1,0 +1,1 @@
+"""Try a scaling policy out on a made-up day: what `segserve simulate` does."""
