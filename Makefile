@@ -13,11 +13,12 @@ IMAGE_OPTIONS = $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 	--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 SDK := .venv-sdk
 SPARK := .venv-spark
+SPARK35 := .venv-spark35
 SUPPLY := .venv-supply
 PEERS := bench/peers/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-again sbom image-test sdk-test spark-test requirements clean
+.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-again sbom image-test sdk-test spark-test spark35-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -91,6 +92,10 @@ sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test with the SageMaker SDK, its loc
 spark-test: $(SPARK)/stamp ## Test with Apache Spark (needs Java 17; 700 MB more)
 	SEGSERVE_SPARK=1 $(SPARK)/bin/python -m pytest tests/spark $(ARGS)
 
+spark35-test: $(SPARK35)/stamp ## Test with Spark 3.5, as SageMaker has it, in one process (needs Java 17)
+	SEGSERVE_SPARK=1 $(SPARK35)/bin/python -m pytest tests/spark --ignore tests/spark/test_cluster.py \
+		-W 'ignore:unclosed <socket:ResourceWarning' $(ARGS) # it leaves the socket of each result to Python
+
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --group build \
@@ -103,13 +108,14 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml tests/spark/requirements.in --extra train --extra large --extra spark \
 		--output-file tests/spark/requirements.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/spark/requirements-3.5.in --output-file tests/spark/requirements-3.5.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) requirements/supply.in --output-file requirements/supply.txt
 	for pins in $(PEERS)/*.in; do \
 		$(COMPILE) $(UPGRADE) $(UNIVERSAL) --no-annotate --override $(PEERS)/overrides.txt \
 			$$pins --output-file $${pins%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what was built
-	rm -rf $(VENV) $(SDK) $(SPARK) $(SUPPLY) build dist kernel/build kernel/*.egg-info
+	rm -rf $(VENV) $(SDK) $(SPARK) $(SPARK35) $(SUPPLY) build dist kernel/build kernel/*.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("segserve needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -145,6 +151,14 @@ $(SPARK)/stamp: tests/spark/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(SPARK)
 	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(SPARK35)/stamp: tests/spark/requirements-3.5.txt requirements/dev.txt pyproject.toml
+	@command -v java >/dev/null || { echo "make spark35-test needs Java 17, for example openjdk-17-jre-headless"; exit 1; }
+	$(PYTHON) -m venv $(SPARK35)
+	$(SPARK35)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(SPARK35)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(SPARK35)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
 $(SUPPLY)/stamp: requirements/supply.txt

@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 
+SHORT_LIVED = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Of Java, whose second compiler does not pay off in a minute."""
+
 SETTINGS = {
     "spark.master": "local[2]",
+    "spark.driver.extraJavaOptions": SHORT_LIVED,
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
+    "spark.sql.files.minPartitionNum": "2",
     "spark.sql.shuffle.partitions": "2",
     "spark.log.level": "OFF",
 }
@@ -30,6 +35,5 @@ def _spark() -> Iterator[Any]:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     fix_settings(spark)
-    spark.conf.set("spark.sql.files.minPartitionNum", "2")
     yield spark
     spark.stop()

@@ -15,6 +15,10 @@ _PLACE: Final = "cast(array_position(squares, array_min(squares)) AS int)"
 """As SQL: in Python, Spark 3.5 takes no column here."""
 
 _STEPS: Final = ("x", "y", "squares", "place", "nearest", "second")
+_LOG_STEPS: Final = (
+    *("u", "guess", "power", "exponent", "mantissa", "correction"),
+    *("f", "half_square", "s", "z", "tail"),
+)
 
 
 def with_segments(frame: Any, model: SegmentModel) -> Any:
@@ -60,32 +64,42 @@ def with_label(frame: Any, model: SegmentModel, *, name: str) -> Any:
     return frame.withColumn(name, _look_up(model.ids).cast("int")).drop(*_STEPS)
 
 
-def log1p(x: Any) -> Any:
-    """Return `log1p_one` of a column of values from 0 to MAX_VALUE."""
+def with_log1p(frame: Any, name: str) -> Any:
+    """Replace a column of values from 0 to MAX_VALUE by `log1p_one` of it.
+
+    Each step is a column of its own: one expression would hold the first ones thousands of times.
+    """
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    u = x + 1.0
+    x, u, guess, power, exponent, mantissa, correction, f, half_square, s, z, tail = (
+        F.col(step) for step in (name, *_LOG_STEPS)
+    )
+    frame = frame.withColumn("u", x + 1.0)
     # Java's pow is exact where the result is; the logarithm may be one off, and is set right.
     # Source: java.lang.StrictMath.pow, "if both arguments are integers".
-    guess = F.floor(F.log2(u)).cast("double")
-    power = F.pow(F.lit(2.0), guess)
-    exponent = F.when(u < power, guess - 1.0).when(u >= power * 2.0, guess + 1.0).otherwise(guess)
-    mantissa = u / F.pow(F.lit(2.0), exponent)
-    correction = F.when(exponent > 0, F.lit(1.0) - (u - x)).otherwise(x - (u - 1.0)) / u
+    frame = frame.withColumn("guess", F.floor(F.log2(u)).cast("double"))
+    frame = frame.withColumn("power", F.pow(F.lit(2.0), guess))
+    whole = F.when(u < power, guess - 1.0).when(u >= power * 2.0, guess + 1.0).otherwise(guess)
+    frame = frame.withColumn("exponent", whole).withColumn("mantissa", u / F.pow(F.lit(2.0), exponent))
     is_above = mantissa >= SQRT2
-    mantissa = F.when(is_above, mantissa * 0.5).otherwise(mantissa)
-    exponent = F.when(is_above, exponent + 1.0).otherwise(exponent)
+    frame = frame.withColumns(
+        {
+            "correction": F.when(exponent > 0, F.lit(1.0) - (u - x)).otherwise(x - (u - 1.0)) / u,
+            "mantissa": F.when(is_above, mantissa * 0.5).otherwise(mantissa),
+            "exponent": F.when(is_above, exponent + 1.0).otherwise(exponent),
+        }
+    )
     is_near_one = exponent == 0
-    f = F.when(is_near_one, x).otherwise(mantissa - 1.0)
-    half_square = F.lit(0.5) * f * f
-    s = f / (f + 2.0)
-    z = s * s
+    frame = frame.withColumn("f", F.when(is_near_one, x).otherwise(mantissa - 1.0))
+    frame = frame.withColumns({"half_square": F.lit(0.5) * f * f, "s": f / (f + 2.0)})
+    frame = frame.withColumn("z", s * s)
     r = F.lit(0.0)
     for coefficient in reversed(COEFFICIENTS):
         r = z * (F.lit(coefficient) + r)
-    tail = s * (half_square + r)
+    frame = frame.withColumn("tail", s * (half_square + r))
     far = exponent * LN2_HI - ((half_square - (tail + (exponent * LN2_LO + correction))) - f)
-    return F.when(is_near_one, f - (half_square - tail)).otherwise(far)
+    near = f - (half_square - tail)
+    return frame.withColumn(name, F.when(is_near_one, near).otherwise(far)).drop(*_LOG_STEPS)
 
 
 def _power(median: float) -> Any:
@@ -100,7 +114,7 @@ def _scaled(frame: Any, power: Any, model: SegmentModel) -> Any:
 
     frame = frame.withColumn("y", power)
     if model.transform is Transform.LOG1P:
-        frame = frame.withColumn("y", log1p(F.col("y")))
+        frame = with_log1p(frame, "y")
     return frame.withColumns(
         {
             "x": (F.col(AGE) - float(model.mean[0])) / float(model.scale[0]),

@@ -67,6 +67,8 @@ def score_by_spark(  # noqa: PLR0913  # an option is an argument
             f"{target} cannot be written: CSV and Parquet are written, not {ending}; "
             f"name a folder that ends in .csv or {PARQUET_ENDING}"
         )
+    from pyspark.sql import Observation  # noqa: PLC0415  # pyspark is optional
+
     files = open_files(spark, [source])
     _check_target(spark, target, {file.key for file in files})
     parts = read_parts(spark, files, columns=ColumnMap(mapping, decimal=decimal, trained=trained))
@@ -78,11 +80,14 @@ def score_by_spark(  # noqa: PLR0913  # an option is an argument
     part = parts[0]
     _check_names([prefix + name for name in SCORE_COLUMNS], part)
     on_progress(1, _STAGES)
-    report = _count(part, model, previous or Previous())
-    on_progress(2, _STAGES)
     rows = _scored(part.frame, part, model, version=version, previous=previous or Previous())
-    rows = rows.where(f"problem <> {BLANK} AND problem <> {RAGGED}")
+    observed = Observation()
+    rows = rows.observe(observed, *_counts(model)).where(f"problem <> {BLANK} AND problem <> {RAGGED}")
     _write(rows, part, target, prefix=prefix, to_parquet=ending == PARQUET_ENDING)
+    on_progress(2, _STAGES)
+    report = _report(
+        observed.get, part, model, is_previous_known=previous is not None and previous.model is not None
+    )
     on_progress(_STAGES, _STAGES)
     return report
 
@@ -121,7 +126,7 @@ def _scored(frame: Any, part: Part, model: SegmentModel, *, version: str, previo
         frame = with_label(frame, previous.model, name="previous_segment")
     reasons = F.array(F.lit(""), *(F.lit(problem.reason) for problem in part.judged.problems))
     plain = F.array(*(F.lit(note) for note in PLAIN_NOTES))
-    code = (F.col(PURCHASES) == 0).cast("int") + F.col(INCOME).isNull().cast("int") * 2  # as note_codes has it
+    code = (F.col(PURCHASES) == 0).cast("int") + 2 * F.col(INCOME).isNull().cast("int")  # as note_codes
     own_note = F.element_at(plain, code + 1)
     return frame.withColumns(
         {
@@ -134,31 +139,39 @@ def _scored(frame: Any, part: Part, model: SegmentModel, *, version: str, previo
     )
 
 
-def _count(part: Part, model: SegmentModel, previous: Previous) -> ScoreReport:
-    """Count what becomes of the rows, without writing any."""
+def _counts(model: SegmentModel) -> list[Any]:
+    """Return what is to be counted while the rows are written."""
     from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
-    rows = _scored(part.frame, part, model, version="", previous=previous)
-    counted = (
-        rows.groupBy(F.least("problem", F.lit(1)).alias("problem"), "segment")
-        .agg(F.count(F.lit(1)).alias("n"), F.sum(F.col("changed").cast("bigint")).alias("changed"))
-        .collect()
-    )
-    sizes = {row.segment: row.n for row in counted if row.problem == USABLE}
-    by_problem = {row.problem: row.n for row in counted if row.problem != USABLE}
+    problem = F.col("problem")
+    conditions = {
+        "unusable": problem > USABLE,
+        "ragged": problem == RAGGED,
+        "blank": problem == BLANK,
+        "changed": F.col("changed"),
+        **{f"segment {number}": F.col("segment") == number for number in model.ids},
+    }
+    return [F.count(F.when(condition, 1)).alias(name) for name, condition in conditions.items()]
+
+
+def _report(
+    counts: Mapping[str, int], part: Part, model: SegmentModel, *, is_previous_known: bool
+) -> ScoreReport:
+    from pyspark.sql import functions as F  # noqa: N812, PLC0415
+
     lines: list[int] = []
-    if by_problem.get(RAGGED):
+    if counts["ragged"]:
         ragged = part.frame.where(F.col("problem") == RAGGED).orderBy("file", "record").limit(_MAX_LINES)
         lines = [row.record for row in ragged.select("record").collect()]
-    is_known = previous.model is not None
+    sizes = tuple(counts[f"segment {number}"] for number in model.ids)
     return ScoreReport(
-        scored=sum(sizes.values()),
-        unusable=by_problem.get(1, 0),
-        ragged=by_problem.get(RAGGED, 0),
+        scored=sum(sizes),
+        unusable=counts["unusable"],
+        ragged=counts["ragged"],
         ragged_lines=tuple(lines),
-        blank=by_problem.get(BLANK, 0),
-        sizes=tuple(sizes.get(number, 0) for number in model.ids),
-        changed=sum(row.changed or 0 for row in counted) if is_known and sizes else None,
+        blank=counts["blank"],
+        sizes=sizes,
+        changed=counts["changed"] if is_previous_known and any(sizes) else None,
         columns={one.target: one.text for one in part.sources if one.text != one.target},
     )
 

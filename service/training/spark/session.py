@@ -13,7 +13,9 @@ import pyarrow as pa
 from service.errors import ConfigurationError, DatasetError, MissingExtraError
 
 _SPLITS: Final = 64
-"""Files are divided into at least so many parts, however many executors have come so far."""
+"""Files are divided into at least so many parts, however many executors have come so far, unless told."""
+
+_SPLITS_SETTING: Final = "spark.sql.files.minPartitionNum"
 
 _FIXED: Final = {
     "spark.sql.ansi.enabled": "false",  # what cannot be cast is null, as the rule of numbers has it
@@ -88,8 +90,9 @@ def fix_settings(spark: Any) -> None:
     for key, value in _FIXED.items():
         spark.conf.set(key, value)
     # Left to itself, Spark divides files by the executors that it has at the moment, which may change.
-    splits = max(_SPLITS, 2 * int(spark.sparkContext.defaultParallelism))
-    spark.conf.set("spark.sql.files.minPartitionNum", str(splits))
+    if spark.conf.get(_SPLITS_SETTING, None) is None:
+        splits = max(_SPLITS, 2 * int(spark.sparkContext.defaultParallelism))
+        spark.conf.set(_SPLITS_SETTING, str(splits))
 
 
 def small_table(spark: Any, rows: Sequence[Sequence[Any]], schema: str) -> Any:
