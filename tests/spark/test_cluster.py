@@ -142,10 +142,10 @@ def test_a_worker_killed_in_mid_job_doubles_nothing(
     address, workers = cluster
     write(tmp_path / "customers.csv", rows(8000))
     local = json.loads(run(tmp_path, "train", "customers.csv", "--k", "4", "--json"))
-    run(tmp_path, "score", "customers.csv", "-o", "local.csv")
+    usual = json.loads(run(tmp_path, "score", "customers.csv", "-o", "local.csv", "--json"))
     folder = tmp_path / "scored"
 
-    process = submit(tmp_path, address, "score", "customers.csv", "-o", "scored")
+    process = submit(tmp_path, address, "score", "customers.csv", "-o", "scored", "--json")
     tasks = "_temporary/0/task_*"
     wait_until(
         lambda: len([*folder.glob(tasks)]) >= 3 or process.poll() is not None,
@@ -154,7 +154,7 @@ def test_a_worker_killed_in_mid_job_doubles_nothing(
     )
     kill(workers[0])
     was_running = not (folder / "_SUCCESS").exists() and process.poll() is None
-    finish(process)
+    found = json.loads(finish(process))
     parts = [*folder.glob("part-*")]
     trained = json.loads(
         finish(submit(tmp_path, address, "train", "customers.csv", "--k", "4", "--json", "--store", "other"))
@@ -162,5 +162,6 @@ def test_a_worker_killed_in_mid_job_doubles_nothing(
 
     assert was_running
     assert len(parts) > 20
+    assert {**found, "output": usual["output"]} == usual
     assert read(*parts) == read(tmp_path / "local.csv")
     assert trained["digest"] == local["digest"]
