@@ -113,6 +113,26 @@ def test_few_records_are_fitted_themselves(engines: Engines, paths: list[Path]) 
     assert fit(spark).files["model.json"] == fit(usual).files["model.json"]
 
 
+@pytest.mark.parametrize("different", [80_000, 3_000])
+def test_the_same_customers_are_drawn_of_many(engines: Engines, tmp_path: Path, different: int) -> None:
+    random = np.random.default_rng(8)
+    ages, purchases = random.integers(18, 80, different), random.integers(0, 40, different)
+    incomes = np.exp(random.normal(10.7, 0.5, different)).round(2)
+    people = [
+        f"x,{age},{'Male' if age % 3 else 'Female'},{income if count % 9 else ''},{count}"
+        for age, income, count in zip(ages, incomes, purchases, strict=True)
+    ]
+    path = write(tmp_path / "customers.csv", people * (80_000 // different))
+
+    spark, _ = engines.cluster(path)
+    usual, _ = engines.local(path, use_polars=False)
+
+    assert spark.cells is not None
+    assert usual.cells is not None
+    assert spark.cells.digest == usual.cells.digest
+    assert_same(spark, usual)
+
+
 def test_expressions_divide_as_on_one_machine(engines: Engines, tmp_path: Path) -> None:
     lines = ["40,0,0,5", "40,-0,1,5", "40,8,0,5", "40,-8,0,5", "40,8,-0,5", "40,8,2,5", "40,,2,5", "40,x,2,5"]
     path = write(tmp_path / "customers.csv", lines, header="Age,a,b,Purchases")

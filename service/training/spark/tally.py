@@ -26,7 +26,10 @@ from service.training.tally import RecordTally, as_text
 
 _BATCH_ROWS: Final = 32_768
 _MARGIN: Final = 2
-"""So many times as many different customers are looked at as are drawn, so that one look is enough."""
+"""So many times as many customers are looked at as are drawn, so that one look is enough as a rule."""
+
+_GROWTH: Final = 16
+"""So many times as many are looked at next where most of them were alike."""
 
 
 def explain(part: Part, problem: int, width: int) -> tuple[str, str]:
@@ -188,8 +191,7 @@ class SparkTally:
         from pyspark.sql import functions as F  # noqa: N812, PLC0415
 
         hashed = rows.withColumn("hash", _hash())
-        different = hashed.agg(F.approx_count_distinct("hash").alias("n")).collect()[0].n
-        below = min(PRIME, PRIME * _MARGIN * DRAWN // max(different, 1) + 1)
+        below = min(PRIME, PRIME * _MARGIN * DRAWN // self.used + 1)
         while True:
             some = hashed.where(F.col("hash") < below).persist()  # some ten thousands
             names = {name: f"k{place}" for place, name in enumerate(columns)}
@@ -207,7 +209,7 @@ class SparkTally:
             if found.n > DRAWN:
                 grouped = grouped.where(F.col("hash") < max(found.high, found.low + 1))
             elif below < PRIME:
-                below = min(PRIME, below * 4)
+                below = min(PRIME, below * _GROWTH)
                 some.unpersist()
                 continue
             table = to_table(grouped)
