@@ -4,21 +4,31 @@ Needs pyspark, polars and Java: the environment of `make spark-test`. Every run 
 files are made for each size in turn, and removed.
 """
 
-import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
+import typer
+
+from bench.processes import Finished, run_module
+from bench.report import RESULTS_DIR
 from bench.servers import ROOT, environment
+from bench.tenants import machine
 
-SIZES: Final = (1_000_000, 10_000_000)
+PAGE: Final = ROOT / "docs" / "spark.md"
+_BEGIN: Final = "<!-- written by python -m bench.border --publish -->\n"
+_END: Final = "<!-- until here -->\n"
+SIZES: Final = (1_000_000, 10_000_000, 50_000_000)
 _POLL_S: Final = 0.1
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SETTINGS: Final = {
@@ -35,6 +45,13 @@ _OPTIONS: Final = {
         *(part for key, value in _SETTINGS.items() for part in ("--spark-conf", f"{key}={value}")),
     ],
 }
+
+
+class Format(StrEnum):
+    """Name what the customers are in."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,78 +94,114 @@ def explain_border(local: Line, spark: Line) -> str:
     )
 
 
-def main() -> None:
+def main(
+    *,
+    sizes: Annotated[
+        list[int], typer.Option("--sizes", min=1, metavar="N", help="Customers; repeat it for more sizes.")
+    ] = list(SIZES),  # noqa: B006  # typer copies it
+    formats: Annotated[list[Format], typer.Option("--formats", help="Repeat it for both.")] = list(Format),  # noqa: B006  # as above
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where the customers are made; the system's otherwise.", show_default=False),
+    ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Write the table that docs/spark.md has.")
+    ] = False,
+) -> None:
     """Measure, print and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N")
-    parser.add_argument("--formats", nargs="+", choices=("csv", "parquet"), default=("csv", "parquet"))
-    parser.add_argument("--output", type=Path, default=ROOT / "bench" / "results" / "border.json")
-    parser.add_argument("--folder", type=Path, help="where the customers are made; the system's otherwise")
-    options = parser.parse_args()
-    if len(set(options.sizes)) < 2:
-        parser.error("--sizes needs two sizes at least: the border is read off a line")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or a training would be left behind
+    where = machine()
     runs = []
-    for records in sorted(set(options.sizes)):
-        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            runs += _measure(Path(folder), records, options.formats)
-    conclusions = {}
-    for kind in options.formats:
-        local, spark = (
-            draw_line([run for run in runs if (run.format, run.engine) == (kind, engine)])
-            for engine in ("polars", "spark")
-        )
-        conclusions[kind] = explain_border(local, spark)
-        print(f"{kind}: {conclusions[kind]}")
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    document = {"cpus": os.cpu_count(), "runs": [asdict(run) for run in runs], "border": conclusions}
-    options.output.write_text(json.dumps(document, indent=1) + "\n")
+    for records in sorted(set(sizes)):
+        with tempfile.TemporaryDirectory(dir=folder) as name:
+            runs += measure(Path(name), records, formats=formats)
+    document = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": where,
+        "runs": [asdict(run) for run in runs],
+        "border": conclude(runs),
+    }
+    RESULTS_DIR.mkdir(exist_ok=True)
+    (RESULTS_DIR / "border.json").write_text(json.dumps(document, indent=1) + "\n")
+    print(render(document))
+    if publish:
+        PAGE.write_text(replace_table(PAGE.read_text(), render(document)))
 
 
-def _measure(folder: Path, records: int, formats: Sequence[str]) -> list[BorderRun]:
+def conclude(runs: Sequence[BorderRun]) -> dict[str, str]:
+    """Say of each format where the border lies; nothing of one size, which makes no line."""
+    found = {}
+    for kind in dict.fromkeys(run.format for run in runs):
+        by_engine = {
+            engine: [run for run in runs if (run.format, run.engine) == (kind, engine)] for engine in _OPTIONS
+        }
+        if all(len(some) > 1 for some in by_engine.values()):
+            lines = {engine: draw_line(some) for engine, some in by_engine.items()}
+            found[kind] = explain_border(lines["polars"], lines["spark"])
+    return found
+
+
+def render(document: dict[str, Any]) -> str:
+    """Return the measurements as Markdown."""
+    rows = [
+        f"| {run.records:,} | {run.format} | {run.engine} | {run.wall_s:.1f} | {run.cpu_s:.1f} "
+        f"| {run.peak_mb:,.0f} | {run.records / run.wall_s:,.0f} |"
+        for run in (BorderRun(**values) for values in document["runs"])
+    ]
+    return "\n".join(
+        [
+            f"Measured on {document['date']}, on {document['machine']}:",
+            "",
+            "| customers | as | engine | seconds | CPU seconds | peak MiB | customers a second |",
+            "|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+            *(f"- {kind}: {text}." for kind, text in document["border"].items()),
+            *([""] if document["border"] else []),
+        ]
+    )
+
+
+def replace_table(page: str, table: str) -> str:
+    """Return the page with another table between its marks.
+
+    Raises:
+        ValueError: It has no such marks.
+    """
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"the page has no place for the table: {_BEGIN.strip()} and {_END.strip()}")
+    return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def measure(folder: Path, records: int, *, formats: Sequence[Format]) -> list[BorderRun]:
     """Train on so many customers by both engines, and see that the models are the same.
 
     Raises:
         RuntimeError: A training fails, or the engines disagree.
     """
-    paths = {kind: folder / f"customers.{kind}" for kind in ("csv", "parquet")}
-    subprocess.run(
-        [sys.executable, "-m", "bench.yardsticks", "make", paths["csv"], paths["parquet"], str(records)],
-        cwd=ROOT,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    paths = {kind: folder / f"customers.{kind}" for kind in Format}
+    made = run_module("bench.yardsticks", "make", *map(str, paths.values()), str(records))
+    print(f"{records:,} customers made in {made.wall_s:.0f} s", file=sys.stderr)
     runs = []
     digests = set()
     for kind in formats:
         for engine, more in _OPTIONS.items():
             store = folder / f"{kind}-{engine}"
-            command = [
-                "service",
-                "train",
-                str(paths[kind]),
-                "--k",
-                "4",
-                "--json",
-                "--store",
-                str(store),
-                *more,
-            ]
-            text, wall_s, cpu_s, peak_mb = _run([*command, *more])
-            digests.add(json.loads(text)["digest"])
-            runs.append(BorderRun(engine, kind, records, wall_s, cpu_s, peak_mb))
-            rate = records / wall_s
-            print(
-                f"{records:>12,} {kind:8}{engine:8}{wall_s:8.1f} s{cpu_s:8.1f} CPU s{peak_mb:8.0f} MiB"
-                f"{rate:12,.0f} records/s",
-                flush=True,
+            done = _run(
+                "service", "train", str(paths[kind]), "--k", "4", "--json", "--store", str(store), *more
             )
+            digests.add(json.loads(done.output)["digest"])
+            runs.append(BorderRun(engine, str(kind), records, done.wall_s, done.cpu_s, done.peak_mb))
+            print(f"{records:,} {kind} {engine}: {done.wall_s:.1f} s", file=sys.stderr)
     if len(digests) != 1:
         raise RuntimeError(f"the engines gave {len(digests)} models of {records:,} customers")
     return runs
 
 
-def _run(arguments: Sequence[str]) -> tuple[str, float, float, float]:
-    """Return the output, wall and CPU seconds, and the peak memory of a module's process and its children."""
+def _run(*arguments: str) -> Finished:
+    """Run a module, and tell what its process and all that it started took together."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as error:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -169,7 +222,7 @@ def _run(arguments: Sequence[str]) -> tuple[str, float, float, float]:
         error.seek(0)
         if process.returncode:
             raise RuntimeError(f"{' '.join(arguments)} failed: {error.read().decode()[-2000:]}")
-        return output.read().decode(), wall_s, sum(cpu.values()), peak_mb
+        return Finished(output.read().decode(), wall_s, sum(cpu.values()), peak_mb)
 
 
 def list_family(root: int) -> dict[int, tuple[int, float]]:
@@ -192,4 +245,4 @@ def list_family(root: int) -> dict[int, tuple[int, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

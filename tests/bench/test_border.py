@@ -3,10 +3,21 @@
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 
 import pytest
 
-from bench.border import BorderRun, Line, draw_line, explain_border, list_family
+from bench.border import (
+    PAGE,
+    BorderRun,
+    Line,
+    conclude,
+    draw_line,
+    explain_border,
+    list_family,
+    render,
+    replace_table,
+)
 
 
 def test_the_line_goes_through_the_smallest_and_the_largest_run() -> None:
@@ -31,6 +42,30 @@ def test_lines_that_do_not_cross_are_said_not_to() -> None:
     said = explain_border(Line(1.0, 1e-6), Line(21.0, 4e-6))
 
     assert said.startswith("no crossing on this machine: each record takes Spark 4.0 times as long")
+
+
+def test_one_size_makes_no_line() -> None:
+    runs = [BorderRun(engine, "csv", 1000, 2.0, 1.0, 1.0) for engine in ("polars", "spark")]
+
+    assert conclude(runs) == {}
+    assert list(conclude([*runs, *(replace(run, records=3000) for run in runs)])) == ["csv"]
+
+
+def test_the_page_keeps_all_but_its_table() -> None:
+    page = PAGE.read_text()
+    run = asdict(BorderRun("spark", "csv", 1_000_000, 20.0, 35.0, 900.0))
+    table = render({"date": "2026-11-24", "machine": "2 cores", "runs": [run], "border": {"csv": "far off"}})
+
+    found = replace_table(page, table)
+
+    assert "| 1,000,000 | csv | spark | 20.0 | 35.0 | 900 | 50,000 |\n" in found
+    assert "- csv: far off.\n" in found
+    assert replace_table(found, render({"date": "", "machine": "", "runs": [], "border": {}})) != found
+    assert replace_table(replace_table(found, "x\n"), table) == found
+    start = page.index("<!-- written by")
+    assert found[:start] == page[:start]
+    with pytest.raises(ValueError, match="no place for the table"):
+        replace_table("# Spark", table)
 
 
 def test_the_memory_of_children_counts() -> None:

@@ -15,7 +15,8 @@ SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.host": "127.0.0.1",
-    "spark.sql.files.minPartitionNum": "2",
+    "spark.sql.files.minPartitionNum": "4",
+    "spark.sql.files.openCostInBytes": "1000",  # or small files are never divided
     "spark.sql.shuffle.partitions": "2",
     "spark.log.level": "OFF",
 }

@@ -103,9 +103,12 @@ def test_all_engines_give_the_same_cells_rejects_and_model(engines: Engines, pat
     assert fit(spark).files["training.json"] == fit(polars).files["training.json"]
 
 
-def test_few_records_are_fitted_themselves(engines: Engines, paths: list[Path]) -> None:
-    spark, spark_rejects = engines.cluster(paths[0], large=10**6, id_column="CustomerID")
-    usual, rejects = engines.local(paths[0], use_polars=False, large=10**6, id_column="CustomerID")
+def test_few_records_are_fitted_themselves(engines: Engines, paths: list[Path], tmp_path: Path) -> None:
+    few = write(tmp_path / "a few.csv", rows(300, seed=9))
+    options: dict[str, Any] = {"large": 10**6, "id_column": "CustomerID"}
+
+    spark, spark_rejects = engines.cluster(few, paths[0], **options)
+    usual, rejects = engines.local(few, paths[0], use_polars=False, **options)
 
     assert spark.cells is None
     assert spark_rejects == rejects
@@ -165,6 +168,36 @@ def test_without_the_jar_for_s3_one_sentence_names_it(engines: Engines, address:
     assert said.startswith(f"{address} cannot be reached, for this Spark knows no file system of that scheme")
     assert re.search(r"--spark-conf spark\.jars\.packages=org\.apache\.hadoop:hadoop-aws:3\.\d+\.\d+$", said)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("nowhere://host/customers.csv", ConfigurationError, "knows no file system of that scheme$"),
+        ("hdfs:///customers.csv", DatasetError, "^Spark fails: .*Incomplete HDFS URI, no host"),
+    ],
+)
+def test_what_cannot_be_reached_is_said_in_one_line(
+    engines: Engines, address: str, error: type[Exception], said: str
+) -> None:
+    from service.training.spark.session import spark_session
+
+    with pytest.raises(error, match=said) as caught, spark_session({}, command="train"):
+        engines.cluster(address)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_file_is_named(engines: Engines, tmp_path: Path) -> None:
+    from service.training.spark.session import spark_session
+
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"PAR1 but no table PAR1")
+
+    with pytest.raises(DatasetError, match=r"broken\.parquet") as caught, spark_session({}, command="train"):
+        engines.cluster(path)
+
+    assert "\n" not in str(caught.value)
 
 
 def test_no_python_runs_on_the_workers(engines: Engines, paths: list[Path]) -> None:

@@ -124,6 +124,10 @@ def test_a_folder_of_other_things_is_left_alone(spark: Any, tmp_path: Path) -> N
         score_both(spark, path, tmp_path, pair, ending=".csv")
     assert (folder / "notes.txt").read_text() == "mine"
 
+    (tmp_path / "scored-spark.parquet").write_text("mine")
+    with pytest.raises(ConfigurationError, match=r"scored-spark\.parquet is a file; Spark writes a folder"):
+        score_both(spark, path, tmp_path, pair, ending=".parquet")
+
 
 def test_log1p_has_the_same_bits(spark: Any) -> None:
     from service.training.spark.assignment import with_log1p

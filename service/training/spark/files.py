@@ -17,6 +17,9 @@ _SAMPLE_BYTES: Final = 1 << 20
 _HIDDEN: Final = ("_", ".")
 """Spark passes over files of these beginnings."""
 
+_UNKNOWN: Final = ("UnsupportedFileSystemException", "ClassNotFoundException")
+"""What Hadoop says of a scheme that it has nothing for."""
+
 _GLOB: Final = frozenset("*?[")
 
 
@@ -88,11 +91,17 @@ def reopen(spark: Any, file: SparkFile, *, encoding: str) -> SparkFile:
 
 
 def list_folder(spark: Any, target: str) -> list[tuple[str, str]]:
-    """Return the name and the key of each file of a folder that may not be there."""
+    """Return the name and the key of each file of a folder that may not be there.
+
+    Raises:
+        ConfigurationError: It is a file.
+    """
     path = _hadoop_path(spark, _address(target))
     filesystem = _filesystem(spark, path)
     if not filesystem.exists(path):
         return []
+    if filesystem.getFileStatus(path).isFile():
+        raise ConfigurationError(f"{target} is a file; Spark writes a folder of parts: name another")
     found = [status.getPath() for status in filesystem.listStatus(path)]
     return [(str(one.getName()), file_key(str(one.toUri().toString()))) for one in found]
 
@@ -195,9 +204,15 @@ def _filesystem(spark: Any, path: Any) -> Any:
     try:
         return path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())  # noqa: SLF001
     except Py4JJavaError as exc:
+        if not any(name in str(exc.java_exception.toString()) for name in _UNKNOWN):
+            raise  # it may lack rights
+        scheme = str(path.toUri().getScheme())
         version = spark.sparkContext._jvm.org.apache.hadoop.util.VersionInfo.getVersion()  # noqa: SLF001
-        raise ConfigurationError(
-            f"{path.toString()} cannot be reached, for this Spark knows no file system of that scheme; EMR "
-            "and SageMaker know s3://, elsewhere name s3a:// and add --spark-conf "
+        advice = (
+            "; EMR and SageMaker know s3://, elsewhere name s3a:// and add --spark-conf "
             f"spark.jars.packages=org.apache.hadoop:hadoop-aws:{version}"
+        )
+        raise ConfigurationError(
+            f"{path.toString()} cannot be reached, for this Spark knows no file system of that scheme"
+            + (advice if scheme.startswith("s3") else "")
         ) from exc

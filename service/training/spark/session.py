@@ -74,7 +74,7 @@ def spark_session(settings: Mapping[str, str], *, command: str) -> Iterator[Any]
     try:
         spark = builder.getOrCreate()
     except (PySparkException, Py4JError) as exc:
-        raise ConfigurationError(f"Spark does not start: {_first_line(exc)}") from exc
+        raise ConfigurationError(f"Spark does not start, see above: {_first_line(exc)}") from exc
     try:
         fix_settings(spark)
         yield spark
