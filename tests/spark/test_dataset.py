@@ -104,7 +104,8 @@ def test_all_engines_give_the_same_cells_rejects_and_model(engines: Engines, pat
 
 
 def test_few_records_are_fitted_themselves(engines: Engines, paths: list[Path], tmp_path: Path) -> None:
-    few = write(tmp_path / "a few.csv", rows(300, seed=9))
+    nameless = [",44,Male,50000,3", " ,45,Male,50000,3"]
+    few = write(tmp_path / "a few.csv", [*rows(300, seed=9), *nameless])
     options: dict[str, Any] = {"large": 10**6, "id_column": "CustomerID"}
 
     spark, spark_rejects = engines.cluster(few, paths[0], **options)
