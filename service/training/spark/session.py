@@ -127,7 +127,9 @@ def check_java(command: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Return what Spark says without the traces; its messages name files and settings, no customers."""
+    """Return the first cause without the traces; Spark's messages name files and settings, no customers."""
     java = getattr(error, "java_exception", None)
     text = str(error) if java is None else str(java.toString())
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:300]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return [type(error).__name__, *lines[:1], *causes[:1]][-1][:300]
