@@ -12,11 +12,13 @@ IMAGE_OPTIONS = $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 	$(if $(PIP_CONF),--secret id=pip_conf$(,)src=$(PIP_CONF)) \
 	--build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 SDK := .venv-sdk
+SPARK := .venv-spark
+SPARK35 := .venv-spark35
 SUPPLY := .venv-supply
 PEERS := bench/peers/requirements
 
 .DEFAULT_GOAL := help
-.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-again sbom image-test sdk-test requirements clean
+.PHONY: help serve kernel fuzz fuzz-kernel soak audit aws test lint format bench bench-peers docs wheel image image-again sbom image-test sdk-test spark-test spark35-test requirements clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -24,7 +26,7 @@ help: ## List the commands
 serve: $(VENV)/run.stamp ## Train on a sample if there is no model yet, then serve on port 8080
 	$(BIN)/segserve demo
 
-kernel: $(VENV)/kernel.stamp ## Compile what answers plain payloads in a third of the time (needs a C compiler)
+kernel: $(VENV)/kernel.stamp ## Compile what answers payloads and reads customers in a fraction of the time (needs a C compiler)
 
 fuzz-kernel: ## Fuzz the kernel under sanitizers (DURATION_S=30, or INPUTS=1000000)
 	$(MAKE) --no-print-directory -C kernel fuzz
@@ -87,6 +89,13 @@ sdk-test: $(VENV)/dev.stamp $(SDK)/stamp ## Test with the SageMaker SDK, its loc
 	SEGSERVE_IMAGE=$(IMAGE) SEGSERVE_SDK_PYTHON=$(abspath $(SDK)/bin/python) PATH="$(abspath $(SDK)/bin):$$PATH" \
 		$(abspath $(BIN)/python) -m pytest tests/sdk tests/container/test_samples.py $(ARGS)
 
+spark-test: $(SPARK)/stamp ## Test with Apache Spark (needs Java 17; 700 MB more)
+	SEGSERVE_SPARK=1 $(SPARK)/bin/python -m pytest tests/spark $(ARGS)
+
+spark35-test: $(SPARK35)/stamp ## Test with Spark 3.5, as SageMaker has it, in one process (needs Java 17)
+	SEGSERVE_SPARK=1 $(SPARK35)/bin/python -m pytest tests/spark --ignore tests/spark/test_cluster.py \
+		-W 'ignore:unclosed <socket:ResourceWarning' $(ARGS) # it leaves the socket of each result to Python
+
 requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGRADE=--upgrade for newer ones)
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --group build --output-file requirements/run.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml --extra train --extra aws --extra sign --group build \
@@ -97,13 +106,16 @@ requirements: $(VENV)/dev.stamp ## Pin the dependencies again, with hashes (UPGR
 		--extra sign --output-file docker/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) kernel/requirements.in --output-file kernel/requirements.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/sdk/requirements.in --output-file tests/sdk/requirements.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) pyproject.toml tests/spark/requirements.in --extra train --extra large --extra spark \
+		--output-file tests/spark/requirements.txt
+	$(COMPILE) $(UPGRADE) $(UNIVERSAL) tests/spark/requirements-3.5.in --output-file tests/spark/requirements-3.5.txt
 	$(COMPILE) $(UPGRADE) $(UNIVERSAL) requirements/supply.in --output-file requirements/supply.txt
 	for pins in $(PEERS)/*.in; do \
 		$(COMPILE) $(UPGRADE) $(UNIVERSAL) --no-annotate --override $(PEERS)/overrides.txt \
 			$$pins --output-file $${pins%.in}.txt || exit 1; done
 
 clean: ## Remove the environment and what was built
-	rm -rf $(VENV) $(SDK) $(SUPPLY) build dist kernel/build kernel/*.egg-info
+	rm -rf $(VENV) $(SDK) $(SPARK) $(SPARK35) $(SUPPLY) build dist kernel/build kernel/*.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("segserve needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -132,6 +144,21 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 $(SDK)/stamp: tests/sdk/requirements.txt
 	$(PYTHON) -m venv $(SDK)
 	$(SDK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+$(SPARK)/stamp: tests/spark/requirements.txt pyproject.toml
+	@command -v java >/dev/null || { echo "make spark-test needs Java 17, for example openjdk-17-jre-headless"; exit 1; }
+	$(PYTHON) -m venv $(SPARK)
+	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	touch $@
+
+$(SPARK35)/stamp: tests/spark/requirements-3.5.txt requirements/dev.txt pyproject.toml
+	@command -v java >/dev/null || { echo "make spark35-test needs Java 17, for example openjdk-17-jre-headless"; exit 1; }
+	$(PYTHON) -m venv $(SPARK35)
+	$(SPARK35)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(SPARK35)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(SPARK35)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	touch $@
 
 $(SUPPLY)/stamp: requirements/supply.txt

@@ -15,9 +15,9 @@ from typing import Final
 
 from service.lazy import np, npt
 
-_LN2_HI: Final = 6.93147180369123816490e-01
-_LN2_LO: Final = 1.90821492927058770002e-10
-_COEFFICIENTS: Final = (
+LN2_HI: Final = 6.93147180369123816490e-01
+LN2_LO: Final = 1.90821492927058770002e-10
+COEFFICIENTS: Final = (
     6.666666666666735130e-01,
     3.999999999940941908e-01,
     2.857142874366239149e-01,
@@ -26,7 +26,7 @@ _COEFFICIENTS: Final = (
     1.531383769920937332e-01,
     1.479819860511658591e-01,
 )
-_SQRT2: Final = 1.0 + 0x6A09E / 2**20
+SQRT2: Final = 1.0 + 0x6A09E / 2**20
 """sqrt(2) to the 20 bits that decide to which side a mantissa is reduced."""
 
 
@@ -54,19 +54,19 @@ def log1p_one(x: float) -> float:
     mantissa, exponent = mantissa * 2.0, exponent - 1
     # What rounding took from 1 + x, relative to u.
     correction = (1.0 - (u - x) if exponent > 0 else x - (u - 1.0)) / u
-    if mantissa >= _SQRT2:
+    if mantissa >= SQRT2:
         mantissa, exponent = mantissa * 0.5, exponent + 1
     f, correction = (x, 0.0) if exponent == 0 else (mantissa - 1.0, correction)
     half_square = 0.5 * f * f
     s = f / (2.0 + f)
     z = s * s
     r = 0.0
-    for coefficient in reversed(_COEFFICIENTS):
+    for coefficient in reversed(COEFFICIENTS):
         r = z * (coefficient + r)
     tail = s * (half_square + r)
     if exponent == 0:
         return f - (half_square - tail)
-    return exponent * _LN2_HI - ((half_square - (tail + (exponent * _LN2_LO + correction))) - f)
+    return exponent * LN2_HI - ((half_square - (tail + (exponent * LN2_LO + correction))) - f)
 
 
 def log1p_all(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -75,7 +75,7 @@ def log1p_all(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     mantissa, exponent = np.frexp(u)
     mantissa, exponent = mantissa * 2.0, exponent - 1
     correction = np.where(exponent > 0, 1.0 - (u - x), x - (u - 1.0)) / u
-    above = mantissa >= _SQRT2
+    above = mantissa >= SQRT2
     mantissa, exponent = np.where(above, mantissa * 0.5, mantissa), exponent + above
     near_one = exponent == 0
     f = np.where(near_one, x, mantissa - 1.0)
@@ -83,8 +83,8 @@ def log1p_all(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     s = f / (2.0 + f)
     z = s * s
     r = np.zeros_like(z)
-    for coefficient in reversed(_COEFFICIENTS):
+    for coefficient in reversed(COEFFICIENTS):
         r = z * (coefficient + r)
     tail = s * (half_square + r)
-    far = exponent * _LN2_HI - ((half_square - (tail + (exponent * _LN2_LO + correction))) - f)
+    far = exponent * LN2_HI - ((half_square - (tail + (exponent * LN2_LO + correction))) - f)
     return np.where(near_one, f - (half_square - tail), far)

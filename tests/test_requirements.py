@@ -17,7 +17,8 @@ FILES: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "requirements/dev.txt": (("train", "aws", "sign", "otel"), {"dev"}),
     "docker/requirements.txt": (("train", "sign"), set()),
 }
-SDK = "tests/sdk/requirements"
+OWN = ("tests/sdk/requirements", "tests/spark/requirements", "tests/spark/requirements-3.5")
+"""Of environments of their own."""
 
 
 def declared(extras: tuple[str, ...], groups: set[str]) -> list[Requirement]:
@@ -57,11 +58,12 @@ def test_every_dependency_is_pinned_as_pyproject_asks(name: str) -> None:
     assert_pinned(declared(*FILES[name]), pinned(name))
 
 
-def test_the_sdk_is_pinned_as_its_file_asks() -> None:
-    lines = (ROOT / f"{SDK}.in").read_text().splitlines()
+@pytest.mark.parametrize("name", OWN)
+def test_an_environment_of_its_own_is_pinned_as_its_file_asks(name: str) -> None:
+    lines = (ROOT / f"{name}.in").read_text().splitlines()
     asked = [Requirement(line) for line in lines if line and not line.startswith("#")]
 
-    assert_pinned(asked, pinned(f"{SDK}.txt"))
+    assert_pinned(asked, pinned(f"{name}.txt"))
 
 
 def test_the_image_has_the_versions_that_are_tested() -> None:
@@ -70,12 +72,12 @@ def test_the_image_has_the_versions_that_are_tested() -> None:
         assert set(versions) <= set(tested[package]), f"{package}: run make requirements"
 
 
-@pytest.mark.parametrize("name", [*FILES, f"{SDK}.txt"])
+@pytest.mark.parametrize("name", [*FILES, *(f"{name}.txt" for name in OWN)])
 def test_every_pin_has_hashes(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = [entry for entry in re.split(r"\n(?=[A-Za-z0-9])", text) if "==" in entry.split("\n")[0]]
 
-    assert len(entries) > 20
+    assert entries
     assert all("--hash=sha256:" in entry for entry in entries)
 
 

@@ -1,12 +1,22 @@
 """Give every customer of a file a segment: `segserve score`."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.options import DecimalOption, JsonOption, MapOption, StoreOption
+from service.commands.options import (
+    DecimalOption,
+    Engine,
+    EngineOption,
+    JsonOption,
+    MapOption,
+    SparkOption,
+    StoreOption,
+    check_engine,
+)
 from service.errors import (
     ConfigurationError,
     MissingExtraError,
@@ -18,15 +28,25 @@ if TYPE_CHECKING:
     from service.model import SegmentModel
     from service.settings import Settings
     from service.training.record import TrainingRecord
+    from service.training.score import Previous, ScoreReport
 
 
 def score(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Customer file: CSV or Parquet.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="Customer file: CSV or Parquet; for Spark also a folder, a pattern or s3://.",
+        ),
+    ],
     *,
     output: Annotated[
-        Path,
+        str,
         typer.Option(
-            "--output", "-o", help="File to write: CSV, or Parquet by its ending.", show_default=False
+            "--output",
+            "-o",
+            help="File to write, for Spark a folder of parts: CSV, or Parquet by its ending.",
+            show_default=False,
         ),
     ],
     model: Annotated[
@@ -56,15 +76,18 @@ def score(
             metavar="COLUMN", help="Column of the file that holds the previous segments.", show_default=False
         ),
     ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    spark_conf: SparkOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Copy a file with a segment for every customer."""
     if previous is not None and previous_column is not None:
         raise ConfigurationError("--previous and --previous-column exclude each other: give one of them")
+    check_engine(engine, spark_conf)
     try:
         from service.training.expression import parse_mapping
         from service.training.record import read_record
-        from service.training.score import Previous, score_file
+        from service.training.score import Previous
     except ModuleNotFoundError as exc:
         raise MissingExtraError("score", extra="train", package=exc.name or "a package") from exc
     from service.commands.output import print_json, progress_bar
@@ -76,7 +99,7 @@ def score(
     artifact = read_trusted(find_artifact(settings.model, store=Path(settings.store)), settings)
     record = read_record(artifact)
     with progress_bar() as on_progress:
-        report = score_file(
+        report = _scorer(None if engine is Engine.LOCAL else spark_conf or [])(
             source,
             output,
             model=artifact.model,
@@ -112,6 +135,29 @@ def score(
             f"  {report.ragged:,} rows left out: they do not have the file's columns "
             f"({_lines(report.ragged_lines)})"
         )
+
+
+def _scorer(spark_conf: list[str] | None) -> "Callable[..., ScoreReport]":
+    """Return what scores: this machine where no settings of Spark are given."""
+    from service.training.score import score_file
+
+    if spark_conf is None:
+        return lambda source, target, **options: score_file(Path(source), Path(target), **options)
+    from service.training.spark.session import parse_settings, spark_session
+
+    settings = parse_settings(spark_conf)
+
+    def score(source: str, target: str, *, previous: "Previous", **options: Any) -> "ScoreReport":
+        if previous.column is not None:
+            raise ConfigurationError(
+                "--previous-column is not known to --engine spark; name a model: --previous"
+            )
+        with spark_session(settings, command="score") as spark:
+            from service.training.spark.score import score_by_spark
+
+            return score_by_spark(spark, source, target, previous=previous, **options)
+
+    return score
 
 
 def _find_previous(wish: str | None, record: "TrainingRecord", settings: "Settings") -> "SegmentModel | None":

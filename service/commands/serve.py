@@ -67,4 +67,4 @@ def _train_on_sample(store: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.csv"
         write_sample(path)
-        train([path], k="4", store=str(store))
+        train([str(path)], k="4", store=str(store))

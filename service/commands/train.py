@@ -2,13 +2,22 @@
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.commands.options import DecimalOption, JsonOption, MapOption, StoreOption
+from service.commands.options import (
+    DecimalOption,
+    Engine,
+    EngineOption,
+    JsonOption,
+    MapOption,
+    SparkOption,
+    StoreOption,
+    check_engine,
+)
 from service.errors import (
     ArtifactError,
     ConfigurationError,
@@ -20,8 +29,9 @@ from service.transform import Transform
 
 if TYPE_CHECKING:
     from service.commands.summary import Run
-    from service.settings import Settings
+    from service.settings import KernelUse, Settings
     from service.training.alignment import Previous
+    from service.training.dataset import Dataset
     from service.training.hyperparameters import Hyperparameters
     from service.training.names import Names
     from service.training.trainer import TrainedModel
@@ -32,10 +42,11 @@ NO_PREVIOUS = "none"
 
 def train(
     files: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help="Customer files: CSV or Parquet. None inside a container: SageMaker's training job.",
+            help="Customer files: CSV or Parquet; for Spark also folders, patterns and s3://. "
+            "None inside a container: SageMaker's training job.",
             show_default=False,
         ),
     ] = None,
@@ -67,6 +78,8 @@ def train(
             show_default=False,
         ),
     ] = None,
+    engine: EngineOption = Engine.LOCAL,
+    spark_conf: SparkOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read customers, find segments and write a new model version."""
@@ -81,7 +94,10 @@ def train(
     from service.settings import read_settings
 
     settings = read_settings(store=store, sign_key=sign_key)
+    check_engine(engine, spark_conf)
     if not files:
+        if engine is Engine.SPARK:
+            raise ConfigurationError("--engine spark needs customer files: name paths, folders or addresses")
         train_job(settings)
         return
     run = _train_files(
@@ -92,6 +108,7 @@ def train(
         id_column=id_column,
         decimal=decimal,
         previous=previous,
+        spark_conf=None if engine is Engine.LOCAL else spark_conf or [],
     )
     from service.commands.output import print_json
     from service.commands.summary import print_summary
@@ -145,7 +162,7 @@ def train_job(settings: "Settings") -> None:
 
 
 def _train_files(
-    files: Sequence[Path],
+    files: Sequence[str],
     hyperparameters: "Hyperparameters",
     *,
     settings: "Settings",
@@ -153,6 +170,7 @@ def _train_files(
     id_column: str | None,
     decimal: str,
     previous: str | None,
+    spark_conf: Sequence[str] | None,
 ) -> "Run":
     import tempfile
     from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +178,6 @@ def _train_files(
     from service.commands.output import progress_bar
     from service.signing import PrivateKey
     from service.store import Store
-    from service.training.dataset import Means, read_dataset
     from service.training.names import NAMES_FILE, read_names
     from service.training.survey import make_survey
 
@@ -179,13 +196,12 @@ def _train_files(
         fitting = imports.submit(importlib.import_module, "service.training.trainer")
         rejects = Path(folder) / REJECTS
         try:
-            dataset = read_dataset(
+            dataset = _reader(spark_conf, kernel=settings.kernel)(
                 files,
                 mapping=mapping,
                 id_column=id_column,
                 decimal=decimal,
                 rejects_path=rejects,
-                means=Means(kernel=settings.kernel),
                 on_progress=lambda done, total: on_progress("Reading", done, total),
             )
         except DatasetError as exc:
@@ -208,6 +224,26 @@ def _train_files(
         trained=trained,
         report=dataset.report,
     )
+
+
+def _reader(spark_conf: Sequence[str] | None, *, kernel: "KernelUse") -> "Callable[..., Dataset]":
+    """Return what reads files into a data set: this machine where no settings of Spark are given."""
+    from service.training.dataset import Means, read_dataset
+
+    if spark_conf is None:
+        means = Means(kernel=kernel)
+        return lambda files, **options: read_dataset([Path(file) for file in files], means=means, **options)
+    from service.training.spark.session import parse_settings, spark_session
+
+    settings = parse_settings(spark_conf)
+
+    def read(files: Sequence[str], **options: Any) -> "Dataset":
+        with spark_session(settings, command="train") as spark:
+            from service.training.spark.dataset import read_by_spark
+
+            return read_by_spark(spark, files, **options)
+
+    return read
 
 
 def _find_previous(wish: str | None, settings: "Settings") -> "Previous | None":

@@ -5,14 +5,28 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from service.errors import DatasetError
+from service.features import AGE, PURCHASES
 from service.training.attributes import Attribute
 from service.training.cells import Cells
 from service.training.drawing import Drawing, Take
 from service.training.sums import Columns, Sums
 
 _PARTS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Hold what an engine has counted elsewhere, beside the sums."""
+
+    used: int
+    no_purchases: int
+    unknown: pa.Table
+    """Age, Purchases and `n` of those without an Income."""
+    drawn: pa.Table
+    """For Drawing.add_counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,17 @@ class Census:
             self._unknown.append((ages[unknown], np.ones(int(unknown.sum())), purchases[unknown]))
         if len(self._unknown) > _PARTS:
             self._unknown = [_join_alike(self._unknown)]
+
+    def add_totals(self, totals: Totals) -> None:
+        """Add customers that were counted elsewhere, and are in the sums already."""
+        self.used += totals.used
+        self._no_purchases += totals.no_purchases
+        self.drawing.add_counted(totals.drawn)
+        counts = totals.unknown["n"].to_numpy()
+        if len(counts):
+            self._imputed += int(counts.sum())
+            ages, purchases = (totals.unknown[name].to_numpy() for name in (AGE, PURCHASES))
+            self._unknown.append((ages, counts.astype(np.float64), purchases))
 
     def finish(self) -> Counted:
         """Give those without an Income the median of the others, and return all.

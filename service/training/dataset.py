@@ -124,7 +124,7 @@ def read_dataset(
 
     def read(*, is_large: bool) -> Dataset:
         readers = [CustomerReader(path, columns=column_map) for path in paths]
-        ignored = _list_ignored(readers, id_column=id_column)
+        ignored = list_ignored(readers, id_column=id_column)
         tally = CensusTally(ignored, make_sums(extension)) if is_large else RecordTally(ignored)
         take_in(
             readers,
@@ -135,7 +135,7 @@ def read_dataset(
             use_polars=means.polars,
             on_progress=on_progress,
         )
-        return _finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)
+        return finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)
 
     guess = sum(estimate_records(path) for path in paths) > large
     dataset = read(is_large=guess)
@@ -144,9 +144,14 @@ def read_dataset(
     return dataset
 
 
-def _finish(
+def finish(
     tally: Tally, *, readers: Sequence[CustomerReader], id_column: str | None, rejects_path: Path
 ) -> Dataset:
+    """Return what was gathered as a data set.
+
+    Raises:
+        DatasetError: No record can be used, or none has an Income.
+    """
     if not tally.used:
         raise DatasetError(_explain_rejects(tally.rejected, rejects_path=rejects_path))
     taken = tally.finish()
@@ -166,7 +171,7 @@ def _finish(
         no_purchases=taken.no_purchases,
         duplicate_ids=None if id_column is None else tally.count_duplicate_ids(),
         columns=_list_sources(readers),
-        ignored_columns=_list_ignored(readers, id_column=id_column),
+        ignored_columns=list_ignored(readers, id_column=id_column),
     )
     return Dataset(*taken.columns, taken.is_income_imputed, report, taken.attributes, taken.cells)
 
@@ -202,7 +207,8 @@ def _list_sources(readers: Sequence[CustomerReader]) -> dict[str, str]:
     return sources
 
 
-def _list_ignored(readers: Sequence[CustomerReader], *, id_column: str | None) -> tuple[str, ...]:
+def list_ignored(readers: Sequence[CustomerReader], *, id_column: str | None) -> tuple[str, ...]:
+    """Return the columns that are neither an input nor the id, as they are spelled first."""
     ignored: dict[str, None] = {}
     for reader in readers:
         used = {fold_name(column) for source in reader.sources for column in source.columns}

@@ -27,8 +27,8 @@ DRAWN: Final = 32_768
 EXPANDED: Final = 65_536
 """Records that they stand for at most, where many customers are alike."""
 
-_PRIME: Final = 2**31 - 1
-_KEEP_VALUES: Final = 1_000
+PRIME: Final = 2**31 - 1
+KEEP_VALUES: Final = 1_000
 """A column with more values among those drawn is not kept further; in the end far fewer may be left."""
 
 _NUMBERS: Final = (AGE, INCOME, PURCHASES)
@@ -43,7 +43,7 @@ class Drawing:
     def __init__(self, columns: Mapping[str, str]) -> None:
         """Name the dropped columns: how they are spelled, by folded name."""
         self._columns = dict(columns)
-        self._below = _PRIME
+        self._below = PRIME
         self._parts: list[pa.Table] = []
         self._rows = 0
 
@@ -78,6 +78,16 @@ class Drawing:
         if self._rows > 4 * DRAWN:
             self._compact()
 
+    def add_counted(self, table: pa.Table) -> None:
+        """Draw from customers that were hashed and counted elsewhere.
+
+        Args:
+            table: hash, Age, Income, Purchases, `n` and the text of each kept column, named by `_key`.
+        """
+        if table.num_rows:
+            self._parts.append(table)
+            self._rows += table.num_rows
+
     def _compact(self) -> None:
         """Join customers who are alike in all that is kept, and let go of the highest hashes."""
         if not self._parts:
@@ -85,7 +95,7 @@ class Drawing:
         keys = ["hash", *_NUMBERS, *(_key(name) for name in self._columns)]
         table = pa.concat_tables([part.select([*keys, "n"]) for part in self._parts]).combine_chunks()
         for name in list(self._columns):
-            if pc.count_distinct(table[_key(name)]).as_py() > _KEEP_VALUES:
+            if pc.count_distinct(table[_key(name)]).as_py() > KEEP_VALUES:
                 del self._columns[name]
                 keys.remove(_key(name))
         table = table.group_by(keys).aggregate([("n", "sum")]).rename_columns([*keys, "n"])
@@ -125,9 +135,9 @@ def hash_customers(ages: Floats, incomes: Floats, purchases: Floats) -> Integers
     """Return a number from 0 to 2^31 - 2 for each customer, the same for equal ones."""
     mixed = (
         _fixed(ages) * 1_103_515_245 + _fixed(incomes) * 1_812_433_253 + _fixed(purchases) * 1_664_525
-    ) % _PRIME
+    ) % PRIME
     for _ in range(2):
-        mixed = mixed * mixed % _PRIME * 48_271 % _PRIME
+        mixed = mixed * mixed % PRIME * 48_271 % PRIME
     return mixed
 
 
@@ -145,9 +155,9 @@ def _find_limit(hashes: Integers) -> int | None:
 def _fixed(values: Floats) -> Integers:
     is_missing = np.isnan(values)
     fixed: Integers = (
-        np.floor(np.minimum(np.where(is_missing, 0.0, values), LARGEST) * 1024).astype(np.int64) & _PRIME
+        np.floor(np.minimum(np.where(is_missing, 0.0, values), LARGEST) * 1024).astype(np.int64) & PRIME
     )
-    fixed[is_missing] = _PRIME
+    fixed[is_missing] = PRIME
     return fixed
 
 

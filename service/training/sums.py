@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from service.training.cells import LARGEST, UNITS, Cells, Floats, Integers
 from service.training.drawing import hash_customers
@@ -85,6 +86,18 @@ class ArrowSums:
         if len(self._parts) >= _PARTS:
             self._parts = [Cells.join(self._parts)]
         return hashes
+
+    def add_summed(self, cells: Cells, incomes: pa.Table) -> None:
+        """Add customers that an engine has summed up elsewhere.
+
+        Args:
+            cells: Of those with an Income.
+            incomes: `place` of each step of Income, `n` customers and the sum of their `units`.
+        """
+        self._parts.append(cells)
+        places = incomes["place"].to_numpy()
+        self._incomes.counts[places] += incomes["n"].to_numpy()
+        self._incomes.sums[places] += incomes["units"].to_numpy()
 
     def _summarise(self) -> None:
         ages, incomes, purchases = (np.concatenate(columns) for columns in zip(*self._pending, strict=True))

@@ -17,7 +17,7 @@ import pyarrow.parquet
 from service.errors import ConfigurationError, DatasetError
 
 PARQUET_ENDING: Final = ".parquet"
-_OTHER_FORMATS: Final = frozenset({".xlsx", ".xls", ".ods", ".json"})
+OTHER_FORMATS: Final = frozenset({".xlsx", ".xls", ".ods", ".json"})
 """Endings of what CSV text must not be written into."""
 _QUOTE: Final = '"'
 
@@ -51,7 +51,7 @@ def open_table_file(target: Path, schema: pa.Schema, *, delimiter: str) -> Itera
         DatasetError: The file cannot be written.
     """
     ending = target.suffix.lower()
-    if ending in _OTHER_FORMATS:
+    if ending in OTHER_FORMATS:
         raise ConfigurationError(
             f"{target} cannot be written: CSV and Parquet are written, not {ending}; "
             f"name a file that ends in .csv or {PARQUET_ENDING}"

@@ -151,7 +151,7 @@ class CensusTally(_Ids):
             if not kept:
                 return {}
             table = rows(places)
-            texts = {name: _text(table.column(positions[name])) for name in kept}
+            texts = {name: as_text(table.column(positions[name])) for name in kept}
             return {name: text for name, text in texts.items() if text is not None}
 
         self.census.add(columns, take=take, make_cells=make_cells)
@@ -161,7 +161,7 @@ class CensusTally(_Ids):
         return self.census.finish()
 
 
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Return a column as text, None where it does not hold any."""
     if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
         return None
