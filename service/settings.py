@@ -125,8 +125,8 @@ class Settings:
     console: Switch = setting(Switch.ON, "SERVICE_CONSOLE")
     """Whether the console at /, /model, /live, /docs and /openapi.json are there: on or off."""
     kernel: KernelUse = setting(KernelUse.AUTO, "SERVICE_KERNEL")
-    """Whether the compiled kernel answers plain payloads and reads customers, with the same result in less time:
-    on, off, or auto, which is where it is installed."""
+    """Whether the compiled kernel answers plain payloads and reads customers, with the same result in less
+    time: on, off, or auto, which is where it is installed."""
     token: str | None = setting(None, "SERVICE_TOKEN", is_secret=True)
     """Bearer token, of 16 characters or more, that the console and what it asks for then need. Default:
     whoever reaches the server may look."""
