@@ -12,7 +12,14 @@ setup(
     ext_modules=[
         Extension(
             "segserve_kernel",
-            sources=["src/core.c", "src/customers.c", "src/lloyd.c", "src/module.c", "src/number.c", "src/training.c"],
+            sources=[
+                "src/core.c",
+                "src/customers.c",
+                "src/lloyd.c",
+                "src/module.c",
+                "src/number.c",
+                "src/training.c",
+            ],
             depends=["src/core.h", "src/customers.h", "src/lloyd.h", "src/number.h", "src/training.h"],
             define_macros=[] if HAS_NO_LOCK else [("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=not HAS_NO_LOCK,
