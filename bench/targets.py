@@ -11,13 +11,13 @@ from bench.servers import ServerName
 from bench.serving import MANY, ONE, Sample, ServingResults, Workload
 from bench.training import Training
 
-MIN_HELLO_RATIO: Final = 0.8
-MIN_PLAIN_RATIO: Final = 5.0
-MIN_BULK_RATIO: Final = 10.0
-MAX_MEMORY_MB: Final = 75.0
+MIN_HELLO_RATIO: Final = 0.95
+MIN_PLAIN_RATIO: Final = 20.0
+MIN_BULK_RATIO: Final = 15.0
+MAX_MEMORY_MB: Final = 70.0
 MIN_MANY_RATIO: Final = 0.9
 MAX_MODEL_KB: Final = 20.0
-MAX_START_RATIO: Final = 1.6
+MAX_START_RATIO: Final = 1.0
 MAX_PEAK_MB: Final = 1024.0
 MAX_GROWTH: Final = 1.3
 MAX_GROUP_RATIO: Final = 2.0

@@ -173,7 +173,7 @@ def _limits() -> str:
 def _policies() -> str:
     hosting = _hosting()
     traffic = Traffic(peak=20_000, spike=6, spike_hour=14, spike_minutes=30)
-    target = 1_700_000
+    target = math.floor(hosting.capacity * 60 * GOOD_LOAD / 100_000) * 100_000
     plain = simulate(traffic, hosting, TargetTracking(1, 20, target), method=Method.FLUID)
     low = math.floor(hosting.capacity * 60 / traffic.spike * 0.95 / 10_000) * 10_000
     days = [
