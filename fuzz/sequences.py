@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -74,8 +75,10 @@ class Models:
     counts: Counter[tuple[str, int]]
 
     def setup(self) -> None:
-        """Begin with none."""
+        """Begin with none, also where the sequence before was cut off in the middle of a request."""
         self.loaded: set[str] = set()
+        there = self.schema["/models"]["GET"].Case().call(timeout=ANSWER_S * 2).json()
+        self._unload(model["modelName"] for model in there["models"])
 
     def before_call(self, case: Any) -> None:
         """Let what is loaded be a model."""
@@ -103,7 +106,10 @@ class Models:
 
     def teardown(self) -> None:
         """Unload what is left, so that each sequence begins with nothing."""
-        for name in self.loaded:
+        self._unload(self.loaded)
+
+    def _unload(self, names: Iterable[str]) -> None:
+        for name in names:
             case = self.schema["/models/{name}"]["DELETE"].Case(path_parameters={"name": name})
             case.call(timeout=ANSWER_S * 2)
 
@@ -119,6 +125,6 @@ class Models:
         if method == "POST" and name.endswith("/invoke"):
             check((status == 404) == (name.removesuffix("/invoke") not in self.loaded), told)
         elif method in {"GET", "DELETE"}:
-            check(status == (200 if name in self.loaded else 404), told)
+            check(status == (200 if name in self.loaded else 404), f"{told}, {name[:40]!r}")
             if method == "DELETE":
                 self.loaded.discard(name)
