@@ -77,7 +77,8 @@ def test_every_pin_has_hashes(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = [entry for entry in re.split(r"\n(?=[A-Za-z0-9])", text) if "==" in entry.split("\n")[0]]
 
-    assert entries
+    # What Spark 3.5 is tried with is pyspark and py4j alone.
+    assert len(entries) > (1 if name == f"{OWN[2]}.txt" else 20)
     assert all("--hash=sha256:" in entry for entry in entries)
 
 

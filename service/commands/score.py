@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.cluster import load_session
 from service.commands.options import (
     DecimalOption,
     Engine,
@@ -143,16 +144,16 @@ def _scorer(spark_conf: list[str] | None) -> "Callable[..., ScoreReport]":
 
     if spark_conf is None:
         return lambda source, target, **options: score_file(Path(source), Path(target), **options)
-    from service.training.spark.session import parse_settings, spark_session
+    session = load_session("score")
 
-    settings = parse_settings(spark_conf)
+    settings = session.parse_settings(spark_conf)
 
     def score(source: str, target: str, *, previous: "Previous", **options: Any) -> "ScoreReport":
         if previous.column is not None:
             raise ConfigurationError(
                 "--previous-column is not known to --engine spark; name a model: --previous"
             )
-        with spark_session(settings, command="score") as spark:
+        with session.spark_session(settings, command="score") as spark:
             from service.training.spark.score import score_by_spark
 
             return score_by_spark(spark, source, target, previous=previous, **options)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.commands.cluster import load_session
 from service.commands.options import (
     DecimalOption,
     Engine,
@@ -233,12 +234,12 @@ def _reader(spark_conf: Sequence[str] | None, *, kernel: "KernelUse") -> "Callab
     if spark_conf is None:
         means = Means(kernel=kernel)
         return lambda files, **options: read_dataset([Path(file) for file in files], means=means, **options)
-    from service.training.spark.session import parse_settings, spark_session
+    session = load_session("train")
 
-    settings = parse_settings(spark_conf)
+    settings = session.parse_settings(spark_conf)
 
     def read(files: Sequence[str], **options: Any) -> "Dataset":
-        with spark_session(settings, command="train") as spark:
+        with session.spark_session(settings, command="train") as spark:
             from service.training.spark.dataset import read_by_spark
 
             return read_by_spark(spark, files, **options)

@@ -73,7 +73,7 @@ def test_code_is_a_layer_of_its_own(image: str) -> None:
 
     code, dependencies, base = copies
     assert "/base" in base["CreatedBy"]
-    assert int(code["Size"]) < 6e6
+    assert int(code["Size"]) < 5e6
     assert int(dependencies["Size"]) > 100e6
 
 
