@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import clean_environment, wait_until
+from tests.customers import rows, write
 from tests.spark.conftest import SHORT_LIVED
-from tests.spark.customers import rows, write
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (

@@ -15,7 +15,7 @@ from service.training.dataset import Dataset, Means, read_dataset
 from service.training.hyperparameters import Hyperparameters
 from service.training.trainer import TrainedModel, train
 from service.transform import Transform
-from tests.spark.customers import HEADER, rows, write
+from tests.customers import HEADER, rows, write
 
 pytestmark = pytest.mark.timeout(900)  # Spark takes long to start beside others
 

@@ -18,7 +18,7 @@ from service.training.hyperparameters import Hyperparameters
 from service.training.score import Previous, ScoreReport, score_file
 from service.training.trainer import train
 from service.transform import Transform, log1p_all
-from tests.spark.customers import rows, write
+from tests.customers import rows, write
 
 pytestmark = pytest.mark.timeout(900)  # Spark takes long to start beside others
 

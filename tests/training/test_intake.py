@@ -21,43 +21,11 @@ from service.training.row_reader import RowReader
 from service.training.source import CustomerFile, RawBatch
 from service.training.trainer import TrainedModel, train
 from service.transform import Transform
-
-ODD = (
-    "x,,Male,5,1",
-    "x,30,Male,,4",
-    "x,30,Male,N/A,4",
-    "x,30,Male,$1,4",
-    "x,30,Male,-1,4",
-    "x,nan,Male,50000,4",
-    "x,40,Male,inf,4",
-    "x,40,Male,1e400,4",
-    "x,40,Male,1e101,4",
-    "x,0,Male,1,4",
-    "x,41,Male,30000,0",
-    "x,41,Male",
-    "x,41,Male,30000,1,",
-    "x,41,Male,30000,1,7",
-    "",
-    "  ",
-    ",,,,",
-    "x, 44 ,Female,1_000,3",
-    "x,44,Female, 51000 ,3",
-)
+from tests.customers import UNQUOTED, rows, write
 
 
-def lines(n: int, *, seed: int = 3) -> list[str]:
-    random = np.random.default_rng(seed)
-    ages, incomes = random.integers(18, 80, n), np.exp(random.normal(10.7, 0.5, n)).round(2)
-    purchases, genders = random.integers(0, 40, n), random.choice(["Male", "Female"], n)
-    rows = [
-        f"{number},{age},{gender},{income},{count}"
-        for number, (age, gender, income, count) in enumerate(
-            zip(ages, genders, incomes, purchases, strict=True)
-        )
-    ]
-    for place, odd in enumerate(ODD):
-        rows.insert(50 + 97 * place, odd)
-    return rows
+def lines(n: int) -> list[str]:
+    return rows(n, odd_ones=UNQUOTED)
 
 
 @pytest.fixture(name="means", params=["kernel", "polars", "kernel, polars"])
@@ -65,11 +33,6 @@ def _means(request: pytest.FixtureRequest) -> str:
     if "kernel" in request.param:
         request.getfixturevalue("extension")
     return str(request.param)
-
-
-def write(path: Path, rows: list[str], *, end: str = "\n") -> Path:
-    path.write_bytes((end.join(["CustomerID,Age,Gender,Income,Purchases", *rows]) + end).encode())
-    return path
 
 
 def read(path: Path, tmp_path: Path, means: str = "arrow", **options: Any) -> tuple[Dataset, bytes]:
