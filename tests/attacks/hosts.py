@@ -14,11 +14,11 @@ PROCESS: Final = "process"
 CONTAINER: Final = "container"
 
 AS_A_USER: Final = (
-    *("--publish", "127.0.0.1:0:8080", "--memory", "512m", "--cpus", "1", "--read-only", "--tmpfs", "/tmp"),
-    *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+    *("--memory", "512m", "--cpus", "1", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
+    *("--security-opt", "no-new-privileges"),
 )
 """As hard as docs/ship.md says; its memory is small, so that what grows without end is killed."""
-AS_SAGEMAKER: Final = ("--publish", "127.0.0.1:0:8080", "--memory", "1g")
+AS_SAGEMAKER: Final = ("--memory", "1g")
 """Root with the engine's usual capabilities, `serve` as the only argument, and all in the environment."""
 
 
@@ -103,7 +103,7 @@ def container_host(
     with container(image, "serve", options=(*options, *volumes, *environment)) as started:
         started.wait_until_ready()
         found = started.inspect()
-        host = ContainerHost(started, started.url(), int(found["State"]["Pid"]), _identity(found))
+        host = ContainerHost(started, started.inner_url(), int(found["State"]["Pid"]), _identity(found))
         if not os.access(f"/proc/{host.pid}/fd", os.R_OK):
             do_without("what the container holds is seen by root alone, with an engine on this machine")
         yield host
