@@ -2,6 +2,7 @@
 
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -12,15 +13,8 @@ setup(
     ext_modules=[
         Extension(
             "segserve_kernel",
-            sources=[
-                "src/core.c",
-                "src/customers.c",
-                "src/lloyd.c",
-                "src/module.c",
-                "src/number.c",
-                "src/training.c",
-            ],
-            depends=["src/core.h", "src/customers.h", "src/lloyd.h", "src/number.h", "src/training.h"],
+            sources=sorted(map(str, Path("src").glob("*.c"))),
+            depends=sorted(map(str, Path("src").glob("*.h"))),
             define_macros=[] if HAS_NO_LOCK else [("Py_LIMITED_API", "0x030B0000")],
             py_limited_api=not HAS_NO_LOCK,
             # Labels are the same to the last bit everywhere: no fused multiply-add, no shortened arithmetic.

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../src/core.h"
+#include "../src/response.h"
 
 #define MAX_BYTES (1 << 17)
 
@@ -261,6 +261,61 @@ static void check(const kernel_model *model, const kernel_payload *payload, cons
     }
 }
 
+/* A request with this payload must be answered whole with the same, and counted the same. */
+static void check_response(const kernel_model *model, const kernel_payload *payload, const kernel_result *result) {
+    static const char HEAD[] = "POST / HTTP/1.1\r\n\r\n", ANSWER[] = "HTTP/1.1 200 OK\r\nx-request-id: ";
+    static const uint8_t TEMPLATE[] = {KERNEL_FIELD_TIME, ' ', KERNEL_FIELD_REQUEST_ID, ' ', KERNEL_FIELD_RECORDS, '\n'};
+    kernel_ledger *ledger = malloc(sizeof *ledger);
+    kernel_request request = {NULL, sizeof HEAD - 1 + payload->length, (const uint8_t *)HEAD, sizeof HEAD - 1, payload->length,
+                              payload->reader, payload->media, (const uint8_t *)ANSWER, sizeof ANSWER - 1};
+    kernel_response response = {0};
+    uint8_t *text = malloc(request.length + 1), *lines;
+    char expected[256], line[128];
+    size_t times = chance(20) ? 1 : KERNEL_MAX_ENTRIES + 1, taken = 0, length;
+    int64_t counted = 0;
+    if (!ledger || !text || !kernel_ledger_begin(ledger, model, "01234567")) {
+        abort();
+    }
+    memcpy(text, HEAD, sizeof HEAD - 1);
+    memcpy(text + sizeof HEAD - 1, payload->text, payload->length + 1);
+    request.text = text;
+    while (taken < times && kernel_respond(ledger, model, &request, &response) == KERNEL_ANSWERED) {
+        taken++;
+    }
+    if (taken != (payload->length > KERNEL_MAX_BODY ? 0 : times > KERNEL_MAX_ENTRIES ? KERNEL_MAX_ENTRIES : times)) {
+        fail("a request that is not answered whole", payload);
+    }
+    if (taken) {
+        length = (size_t)snprintf(expected, sizeof expected, "%s01234567%08llx\r\ncontent-length: %zu\r\n\r\n", ANSWER,
+                                  (unsigned long long)taken, result->length);
+        if (response.length != length + result->length || memcmp(response.text, expected, length) != 0 ||
+            memcmp(response.text + length, result->answer, result->length) != 0) {
+            fail("another answer to the whole request", payload);
+        }
+    }
+    for (int i = 0; i < model->n_clusters; i++) {
+        counted += ledger->clusters[i] == result->counts[i] * (int64_t)taken;
+    }
+    for (int i = 0; i < KERNEL_MAX_BINS; i++) {
+        counted += ledger->bins[0][i] == result->bins[0][i] * (int64_t)taken;
+        counted += ledger->bins[1][i] == result->bins[1][i] * (int64_t)taken;
+    }
+    if (counted != model->n_clusters + 2 * KERNEL_MAX_BINS) {
+        fail("other counts of whole requests", payload);
+    }
+    lines = malloc(kernel_line_capacity(TEMPLATE, sizeof TEMPLATE, 3) * (ledger->n_entries + 1));
+    length = (size_t)(kernel_write_lines(ledger, TEMPLATE, sizeof TEMPLATE, (const uint8_t *)"now", 3, lines) - lines);
+    for (size_t i = 0, at = 0; i < taken; i++) {
+        size_t n = (size_t)snprintf(line, sizeof line, "now 01234567%08llx %zu\n", (unsigned long long)i + 1, result->n_records);
+        if (at + n > length || memcmp(lines + at, line, n) != 0 || (i + 1 == taken && at + n != length)) {
+            fail("other lines for the log", payload);
+        }
+        at += n;
+    }
+    kernel_ledger_end(ledger);
+    free(ledger), free(text), free(lines);
+}
+
 /* Answer a payload and check it; tell whether it was taken. */
 static int try_one(const kernel_model *model, kernel_payload payload, const uint8_t *text, size_t length) {
     static double values[MAX_BYTES + 8];
@@ -282,6 +337,9 @@ static int try_one(const kernel_model *model, kernel_payload payload, const uint
         long n = ending ? read_text(&payload, values) : read_numbers(&payload, values);
         if (n < 1) {
             fail("taken, but not plain", &payload);
+        }
+        if (ending) {
+            check_response(model, &payload, &result);
         }
         if (!model->is_log1p) { /* log1p is compared with Python's own (tests/kernel) */
             check(model, &payload, &result, values, n);

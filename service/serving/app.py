@@ -55,7 +55,8 @@ class SegmentationApp:
         self.meter = Meter(board, edges=edges)
         access_log = AccessLog(settings, version=facts.version if facts else "none")
         trace_id = self.tracing.trace_id if self.tracing else None
-        self._journal = journal = Journal(self.meter, access_log, trace_id=trace_id)
+        responder = served.kernel.make_responder() if served and served.kernel else None
+        self._journal = journal = Journal(self.meter, access_log, trace_id=trace_id, responder=responder)
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self._ticker = signals.ticker

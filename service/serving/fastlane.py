@@ -64,6 +64,7 @@ class FastLane:
         self, served: ServedModel | None, settings: Settings, *, meter: Meter, journal: Journal
     ) -> None:
         """Keep the model, None where there is none to serve, the limits, and where invocations are noted."""
+        self.journal = journal
         self._served = served
         self._settings = settings
         self._max_bytes = settings.max_payload_bytes
@@ -216,8 +217,12 @@ class FastLane:
     def keep_head(self, head: bytes, url: bytes, headers: InvocationHeaders) -> None:
         """Keep what the parser found in the head of a request that was answered at once."""
         with contextlib.suppress(InvocationError):  # of a request that was refused for its headers
+            self.check_size(headers.length)
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
-            self.known_heads.keep(head, url, headers, plan)
+            responder, way = self.journal.responder, None
+            if responder and self.short_cuts.get(url) is self._served:
+                way = responder.way_of(plan, length=headers.length)
+            self.known_heads.keep(KnownHead(head, url, headers, plan, self._version_header, way))
 
     def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
         if len(content_type) + len(accept) + len(attributes) > MAX_PLAN_BYTES:

@@ -4,9 +4,12 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, INFERENCE_ID_HEADER
 from service.serving.invocation import Header
 from service.serving.media import Plan
+from service.serving.responder import Way
 
 _ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
 _INFERENCE_ID: Final = INFERENCE_ID_HEADER.lower().encode()
@@ -35,13 +38,23 @@ class InvocationHeaders(NamedTuple):
     """Content-Encoding, which no payload may have."""
 
 
-class KnownHead(NamedTuple):
+class KnownHead(msgspec.Struct):
     """Hold what the parser found in the head of a request that took the short cut."""
 
+    head: bytes
+    """Up to and with the empty line."""
     url: bytes
     headers: InvocationHeaders
     plan: Plan
     """How such a request is answered."""
+    version_header: Header
+    """Of the model that answers."""
+    way: Way | None = None
+    """How the kernel answers it whole; None where it does not."""
+    answer_head: bytes = b""
+    """Of such an answer, up to the value of x-request-id."""
+    answer_default: object = None
+    """The server's own headers that are in it."""
 
 
 class KnownHeads(dict[bytes, KnownHead]):
@@ -51,13 +64,13 @@ class KnownHeads(dict[bytes, KnownHead]):
     are kept: POST, HTTP/1.1, kept alive, with a Content-Length.
     """
 
-    def keep(self, head: bytes, url: bytes, headers: InvocationHeaders, plan: Plan) -> None:
+    def keep(self, known: KnownHead) -> None:
         """Keep a head, unless it is long, or one of a kind."""
-        if len(head) > _MAX_HEAD_BYTES or headers.request_id or headers.inference_id:
+        if len(known.head) > _MAX_HEAD_BYTES or known.headers.request_id or known.headers.inference_id:
             return
         if len(self) >= _MAX_HEADS:
             self.clear()
-        self[head] = KnownHead(url, headers, plan)
+        self[known.head] = known
 
 
 def read_headers(headers: Sequence[Header]) -> InvocationHeaders:

@@ -16,6 +16,7 @@ from service.model import SegmentModel
 from service.serving.codec import BOM, known_reader
 from service.serving.media import Media, Plan, Reader
 from service.serving.records import npy_layout
+from service.serving.responder import Responder
 from service.serving.tally import Tally
 from service.settings import KernelUse
 from service.transform import Transform
@@ -32,7 +33,7 @@ class Kernel:
     def __init__(self, extension: Any, model: SegmentModel, *, edges: Edges | None = None) -> None:
         """Hand the model's numbers over to the extension, and the edges of what is counted of features."""
         ages, powers = map(tuple, edges) if edges else (None, None)
-        labeller = extension.Labeller(
+        self._about = (
             model.mean,
             model.scale,
             model.transform is Transform.LOG1P,
@@ -41,7 +42,8 @@ class Kernel:
             ages,
             powers,
         )
-        self._answer = labeller.answer
+        self._extension = extension
+        self._answer = extension.Labeller(*self._about).answer
         self._kinds: dict[str, int] = extension.KINDS
         self._readers = {
             Reader.JSON: extension.READ_JSON,
@@ -78,6 +80,12 @@ class Kernel:
             return None
         text, records, segments, *bins = found
         return text, Tally(records, segments=segments, bins=bins)
+
+    def make_responder(self) -> Responder:
+        """Return what answers plain requests whole, head and all, and counts for itself."""
+        readers = {**self._readers, Reader.SNIFF: self._readers[Reader.JSON]}
+        del readers[Reader.NPY]
+        return Responder(self._extension, self._about, readers=readers, writers=self._writers)
 
     def agrees(self) -> bool:
         """Tell whether the model's golden records are given the labels that the model gives them itself."""

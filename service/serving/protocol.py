@@ -9,13 +9,14 @@ Clients send the same head, byte for byte, with every request whose payload is a
 in it is kept, so that it is parsed once (`KnownHeads`).
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.serving.fastlane import FastLane, inline_bytes
 from service.serving.headers import InvocationHeaders, KnownHead, read_headers
-from service.serving.invocation import Invocation, ServedModel
+from service.serving.invocation import Header, Invocation, ServedModel
 from service.serving.stepping import Stage
 from service.serving.watch import WatchedProtocol
 
@@ -45,19 +46,21 @@ class ShortcutProtocol(WatchedProtocol):
         self._is_stopping = False
         self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
         self._heads = self._lane.known_heads
+        self._journal = self._lane.journal
+        self._respond_to = self._journal.responder.respond if self._journal.responder else None
+        self._recent: KnownHead | None = None
+        """Of the last request that the kernel may have answered whole."""
         self._learned: tuple[InvocationHeaders, bytes] | None = None
         """Of the request that has just taken the short cut: what was in its head, and its payload."""
 
     def data_received(self, data: bytes) -> None:
         """Answer a whole request whose head is known; give all else to the parser."""
-        if self.progress % len(Stage) == Stage.REQUEST and not self.has_unparsed and not self.is_refused:
+        if self.progress % len(Stage) == Stage.REQUEST and not self._unparsed and not self.is_refused:
+            if self._recent is not None and self._respond(data, self._recent):
+                return
             end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
             known = self._heads.get(data[:end])
-            if (
-                known is not None
-                and len(data) - end == known.headers.length
-                and self._answer(data[end:], known)
-            ):
+            if known is not None and len(data) - end == known.headers.length and self._answer(data, known):
                 return
             self._learned = None
             super().data_received(data)
@@ -139,21 +142,52 @@ class ShortcutProtocol(WatchedProtocol):
         if self._invocation is None:
             super().shutdown()
 
-    def _answer(self, body: bytes, known: KnownHead) -> bool:
+    def _answer(self, data: bytes, known: KnownHead) -> bool:
         """Answer a request without the parser; tell whether that was possible."""
-        cycle: Any = self.cycle
+        if known.way is not None and known is not self._recent:
+            self._recent = known
+            if self._respond(data, known):
+                return True
         model = self._short_cuts.get(known.url)
-        if model is None or self.flow.write_paused or not (cycle is None or cycle.response_complete):
+        if model is None or not self._is_free():
             return False
+        body = data[len(known.head) :]
         reply = self._lane.answer_known(body, known, model)
         if reply is None:
             return False
         self._write(reply, keeps_alive=True)
-        # In place of the parser's callbacks and `on_response_complete`: nothing is queued or paused.
+        self._note(len(body))
+        return True
+
+    def _respond(self, data: bytes, known: KnownHead) -> bool:
+        """Answer a request by the kernel alone; tell whether that was possible."""
+        if self._is_stopping or self._respond_to is None or known.way is None or not self._is_free():
+            return False
+        default = self.server_state.default_headers
+        if known.answer_default is not default:
+            headers = (*default, *known.plan.headers, known.version_header)
+            known.answer_head = _head_of(200, headers) + b"x-request-id: "
+            known.answer_default = default
+        length = known.headers.length
+        answer = self._respond_to(data, known.head, length, *known.way, known.answer_head)
+        if answer is None:
+            return False
+        self.transport.write(answer)
+        self._note(length)
+        if not self._journal.is_awaited:
+            self._journal.await_flush()
+        return True
+
+    def _is_free(self) -> bool:
+        """Tell whether all requests before are answered, and the client reads the answers."""
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        return not self.flow.write_paused and (cycle is None or cycle.response_complete)
+
+    def _note(self, body_bytes: int) -> None:
+        """Do what the parser's callbacks and `on_response_complete` do: nothing is queued or paused."""
         self.server_state.total_requests += 1
         self.progress += len(Stage)
-        self.body_bytes += len(body)
-        return True
+        self.body_bytes += body_bytes
 
     def has_answered_early(self) -> bool:
         """Tell whether the answer was sent before all of the payload had come."""
@@ -205,7 +239,10 @@ class ShortcutProtocol(WatchedProtocol):
         ):
             return head
         default = self.server_state.default_headers
-        lines = (b"%b: %b\r\n" % pair for pair in (*default, *reply.headers))
-        head = STATUS_LINE[reply.status] + b"".join(lines)
+        head = _head_of(reply.status, (*default, *reply.headers))
         self._last_head = (default, reply.headers, reply.status, head)
         return head
+
+
+def _head_of(status: int, headers: Iterable[Header]) -> bytes:
+    return STATUS_LINE[status] + b"".join([b"%b: %b\r\n" % pair for pair in headers])

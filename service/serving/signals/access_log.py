@@ -3,12 +3,14 @@
 Sizes, counts and times, never a payload. Two forms: for people on stderr, and one JSON object on stdout.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from service.contract import INVOCATIONS_PATH
 from service.logs import timestamp
@@ -31,6 +33,27 @@ _METRICS: Final = (
     ("bytes_out", "Bytes"),
     ("errors", "Count"),
 )
+
+
+_ENDS: Final = {False: "\n", True: "}\n"}
+"""Of a line: of text, and of JSON."""
+
+
+class _Facts(NamedTuple):
+    """Hold what every line tells, or the fields that stand for it in a template."""
+
+    status: int
+    records: object
+    bytes_in: object
+    bytes_out: object
+    ms: str
+    request_id: str
+
+    @classmethod
+    def of(cls, entry: Entry, *, ms: str) -> _Facts:
+        reply = entry.reply
+        body_bytes = len(reply.body)
+        return cls(reply.status, len(reply.places), entry.bytes_in, body_bytes, ms, reply.request_id.decode())
 
 
 class AccessLog:
@@ -57,30 +80,64 @@ class AccessLog:
         # What every JSON line has in common.
         self._constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(version)}'
 
+    def stamp(self) -> str:
+        """Return the time as lines have it."""
+        return timestamp(time.time(), is_json=self._is_json)
+
+    def template(self, fields: Mapping[str, str]) -> str | None:
+        """Return the line of an answer with a field for each thing that differs; "" where none is written.
+
+        None where lines may have more than these: the time, records, milliseconds with two or three decimals,
+        bytes in and out, and the request's id.
+        """
+        if not self._takes_answers:
+            return ""
+        if self._embedded or self._has_many:
+            return None
+        ms = fields["ms_3" if self._is_json else "ms_2"]
+        facts = _Facts(
+            200, fields["records"], fields["bytes_in"], fields["bytes_out"], ms, fields["request_id"]
+        )
+        line = self._json_facts if self._is_json else self._text_facts
+        return f"{line(fields['time'], facts)}{_ENDS[self._is_json]}"
+
     def write(self, entries: Iterable[Entry]) -> None:
         """Log invocations that were answered."""
         line_of = self._json_line if self._is_json else self._text_line
-        stamp = timestamp(time.time(), is_json=self._is_json)
+        stamp = self.stamp()
         lines = [
             line_of(entry, stamp)
             for entry in entries
             if (self._takes_answers if entry.reply.status < 400 else self._takes_refusals)
         ]
-        if not lines:
-            return
+        self.write_lines("".join(lines))
+
+    def write_lines(self, lines: str) -> None:
+        """Write lines that are whole."""
         stream = sys.stdout if self._is_json else sys.stderr
         for text in _pieces(lines):
             stream.write(text)
             stream.flush()
 
+    def _text_facts(self, stamp: str, facts: _Facts) -> str:
+        status, records, bytes_in, bytes_out, ms, request_id = facts
+        return (
+            f"{stamp} {_REFUSED if status >= 400 else _ANSWERED} status={status} records={records} "
+            f"bytes_in={bytes_in} bytes_out={bytes_out} ms={ms} request_id={request_id}"
+        )
+
+    def _json_facts(self, stamp: str, facts: _Facts, *, constant: str | None = None) -> str:
+        status, records, bytes_in, bytes_out, ms, request_id = facts
+        return (
+            f'{{"time":"{stamp}",{_REFUSED_JSON if status >= 400 else _ANSWERED_JSON},'
+            f'{constant or self._constant},"status":{status},"records":{records},"duration_ms":{ms},'
+            f'"bytes_in":{bytes_in},"bytes_out":{bytes_out},"request_id":"{request_id}"'
+        )
+
     def _text_line(self, entry: Entry, stamp: str) -> str:
         reply = entry.reply
         is_refused = reply.status >= 400
-        line = (
-            f"{stamp} {_REFUSED if is_refused else _ANSWERED} status={reply.status} "
-            f"records={len(reply.places)} bytes_in={entry.bytes_in} bytes_out={len(reply.body)} "
-            f"ms={entry.seconds * 1e3:.2f} request_id={reply.request_id.decode()}"
-        )
+        line = self._text_facts(stamp, _Facts.of(entry, ms=f"{entry.seconds * 1e3:.2f}"))
         if self._has_many:
             line += f" model_version={_version_of(reply)}"
         if entry.inference_id:
@@ -89,7 +146,7 @@ class AccessLog:
             line += f" code={reply.error_code} content_type={_text(entry.content_type)}"
         if entry.trace_id:
             line += f" trace_id={entry.trace_id}"
-        return f"{line}\n"
+        return line + _ENDS[False]
 
     def _json_line(self, entry: Entry, stamp: str) -> str:
         reply = entry.reply
@@ -97,11 +154,8 @@ class AccessLog:
         constant = self._constant
         if self._has_many:
             constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(_version_of(reply))}'
-        line = (
-            f'{{"time":"{stamp}",{_REFUSED_JSON if is_refused else _ANSWERED_JSON},{constant},'
-            f'"status":{reply.status},"records":{len(reply.places)},"duration_ms":{entry.seconds * 1e3:.3f},'
-            f'"bytes_in":{entry.bytes_in},"bytes_out":{len(reply.body)},"request_id":"{reply.request_id.decode()}"'
-        )
+        facts = _Facts.of(entry, ms=f"{entry.seconds * 1e3:.3f}")
+        line = self._json_facts(stamp, facts, constant=constant)
         if entry.inference_id:
             line += f',"inference_id":{_json(_shown(entry.inference_id))}'
         if is_refused:
@@ -110,7 +164,7 @@ class AccessLog:
             line += f',"trace_id":"{entry.trace_id}"'
         if self._embedded:
             line += f',"errors":{int(is_refused)},{self._embedded % int(time.time() * 1e3)}'
-        return f"{line}}}\n"
+        return line + _ENDS[True]
 
 
 def embedded_metrics(namespace: str) -> str:
@@ -127,19 +181,13 @@ def embedded_metrics(namespace: str) -> str:
     return f'"_aws":{{"Timestamp":%d,"CloudWatchMetrics":{_json([directive])}}}'
 
 
-def _pieces(lines: Sequence[str]) -> Iterator[str]:
+def _pieces(lines: str) -> Iterator[str]:
     """Yield whole lines together, as many as surely stay together."""
-    text = "".join(lines)
-    if len(text) <= _PIPE_BYTES:  # ASCII, so characters are bytes
-        yield text
-        return
-    piece = ""
-    for line in lines:
-        if len(piece) + len(line) > _PIPE_BYTES and piece:
-            yield piece
-            piece = ""
-        piece += line
-    yield piece
+    start = 0
+    while start < len(lines):  # ASCII, so characters are bytes
+        end = lines.rfind("\n", start, start + _PIPE_BYTES) + 1 or lines.find("\n", start) + 1
+        yield lines[start:end]
+        start = end
 
 
 def _version_of(reply: Invocation) -> str:

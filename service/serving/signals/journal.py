@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from service.serving.invocation import Invocation
+from service.serving.responder import Responder
 from service.serving.signals.access_log import AccessLog
 from service.serving.signals.entry import Digest, Entry
+from service.serving.signals.layout import DURATIONS_S, SIZES_BYTES
 from service.serving.signals.meter import Meter
 
 _DELAY_S: Final = 0.01
@@ -20,9 +22,27 @@ class Journal:
     """Keep what was answered until nobody waits for an answer; use it in the event loop alone."""
 
     def __init__(
-        self, meter: Meter, access_log: AccessLog, *, trace_id: Callable[[], str] | None = None
+        self,
+        meter: Meter,
+        access_log: AccessLog,
+        *,
+        trace_id: Callable[[], str] | None = None,
+        responder: Responder | None = None,
     ) -> None:
-        """Take where invocations are counted and logged, and what tells the trace they belong to."""
+        """Take where invocations are counted and logged.
+
+        Args:
+            meter: Counts.
+            access_log: Logs.
+            trace_id: Tells the trace that an invocation belongs to.
+            responder: Answers some by itself, and remembers them. It is not used where its answers could not
+                be noted as all others are.
+        """
+        template = access_log.template(responder.fields) if responder and not trace_id else None
+        self.responder = None if template is None else responder
+        self._template = (template or "").encode()
+        self.is_awaited = False
+        """Whether a flush is going to come."""
         self._trace_id = trace_id
         self._meter = meter
         self._access_log = access_log
@@ -44,13 +64,29 @@ class Journal:
         trace_id = self._trace_id() if self._trace_id else ""
         entries = self._entries
         entries.append(Entry(reply, inference_id, content_type, bytes_in, seconds, trace_id, digest))
-        if len(entries) == 1:
-            asyncio.get_running_loop().call_later(_DELAY_S, self.flush)
+        if not self.is_awaited:
+            self.await_flush()
         elif len(entries) >= _MOST:
             self.flush()
 
+    def await_flush(self) -> None:
+        """See to it that what was answered is counted and logged soon."""
+        self.is_awaited = True
+        asyncio.get_running_loop().call_later(_DELAY_S, self.flush)
+
     def flush(self) -> None:
-        """Count and log what was noted."""
+        """Count and log what was noted, and what was answered by the responder."""
+        self.is_awaited = False
+        if self.responder:
+            answered = self.responder.take(
+                durations_s=DURATIONS_S,
+                sizes=SIZES_BYTES,
+                template=self._template,
+                stamp=self._access_log.stamp(),
+            )
+            if answered.requests:
+                self._meter.count_answered(answered)
+                self._access_log.write_lines(answered.lines.decode())
         if self._entries:
             entries, self._entries = self._entries, []
             self._meter.count_invocations(entries)

@@ -13,6 +13,7 @@ from typing import Final
 from service.contract import INVOCATIONS_PATH
 from service.lazy import np
 from service.serving.invocation import Invocation
+from service.serving.responder import Answered
 from service.serving.signals.board import Board
 from service.serving.signals.entry import Digest, Entry
 from service.serving.signals.layout import (
@@ -100,6 +101,19 @@ class Meter:
         cells[_PAYLOAD_SUM] += bytes_in_sum
         cells[_ANSWER_SUM] += bytes_out_sum
 
+    def count_answered(self, answered: Answered) -> None:
+        """Count invocations that the kernel answered, all of them with 200."""
+        self._sums[_DURATION_SUM] += answered.seconds
+        for cell, count in (
+            (_ANSWERED, answered.requests),
+            (_PAYLOAD_SUM, answered.bytes_in),
+            (_ANSWER_SUM, answered.bytes_out),
+        ):
+            self._cells[cell] += count
+        self._add_counts(_DURATIONS, answered.durations)
+        self._add_counts(_PAYLOADS, answered.sizes)
+        self._add(Digest(answered.segments, answered.bins))
+
     def _count_refusal(self, reply: Invocation) -> None:
         self._cells[request_cell(INVOCATIONS_PATH, reply.status)] += 1
         if reply.error_code:
@@ -132,8 +146,11 @@ class Meter:
         return Digest(segments, bins)
 
     def _add(self, digest: Digest) -> None:
-        cells = self._cells
         for start, counts in zip((_SEGMENTS, _AGES, _POWERS), (digest.segments, *digest.bins), strict=False):
-            for cell, count in enumerate(counts, start):
-                if count:
-                    cells[cell] += count
+            self._add_counts(start, counts)
+
+    def _add_counts(self, start: int, counts: Iterable[int]) -> None:
+        cells = self._cells
+        for cell, count in enumerate(counts, start):
+            if count:
+                cells[cell] += count

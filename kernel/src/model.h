@@ -1,0 +1,14 @@
+/* Make a model of what Python says of it. */
+#ifndef SEGSERVE_KERNEL_MODEL_H
+#define SEGSERVE_KERNEL_MODEL_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "core.h"
+
+/* Fill a model from (mean, scale, is_log1p, centroids, ids, ages, powers); 0 where that fails. */
+int begin_model(kernel_model *model, PyObject *args);
+void end_model(kernel_model *model);
+
+#endif
