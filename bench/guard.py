@@ -102,12 +102,15 @@ def measure() -> list[Ratio]:
 
 async def _measure() -> list[Ratio]:
     artifact = _artifact()
-    app, model = create_app(artifact, read_settings()), ServedModel(artifact.model, "any")
+    settings, model = read_settings(), ServedModel(artifact.model, "any")
+    app = create_app(artifact, replace(settings, kernel=KernelUse.OFF))
+    compiled_app = create_app(artifact, replace(settings, kernel=KernelUse.AUTO))
     compiled = replace(model, kernel=make_kernel(artifact.model, KernelUse.AUTO))
     app.lane.warm()
     one, bulk = _post(ONE), b"[%b]" % b", ".join([b"[25, 1250.0]"] * _BULK)
     hello, hello_wire = _connect(_hello, HttpToolsProtocol)
     ours, our_wire = _connect(app, ShortcutProtocol)
+    whole, whole_wire = _connect(compiled_app, ShortcutProtocol)
     plan = make_plan("application/json", "", "", default_accept="application/json", on_error=OnError.REJECT)
 
     async def loads() -> None:
@@ -123,12 +126,13 @@ async def _measure() -> list[Ratio]:
         {
             "hello": lambda: _feed(hello, one),
             "ours": lambda: _feed(ours, one),
+            "whole": lambda: _feed(whole, one),
             "loads": loads,
             "answer": answers,
             "compiled": answers_compiled,
         }
     )
-    if not our_wire.last.endswith(b"[1]") or not hello_wire.last.endswith(b"[1]"):
+    if not all(wire.last.endswith(b"[1]") for wire in (our_wire, whole_wire, hello_wire)):
         raise AssertionError("a server answered something else")
     ratios = [
         Ratio(
@@ -140,7 +144,15 @@ async def _measure() -> list[Ratio]:
         Ratio("10,000 records, the answer: to json.loads alone", best["answer"], best["loads"], promised=0.6),
     ]
     if compiled.kernel:
-        ratios.append(Ratio("the same by the kernel", best["compiled"], best["loads"], promised=0.2))
+        ratios += [
+            Ratio("the same by the kernel", best["compiled"], best["loads"], promised=0.2),
+            Ratio(
+                "1 record, whole by the kernel: to the same hello",
+                best["whole"] / _REQUESTS,
+                best["hello"] / _REQUESTS,
+                promised=0.4,
+            ),
+        ]
     return ratios
 
 
