@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from service.features import spending_powers
-from service.training.alignment import Previous, fit_aligned
+from service.training.alignment import fit_aligned
 from service.training.candidates import sweep
 from service.training.dataset import Dataset, read_dataset
 from service.training.fit import fit_pipeline
 from service.training.hyperparameters import Hyperparameters
+from service.training.lineage import Previous
 from service.training.sample import sample_customers
 from service.training.selection import choose
 from service.training.trainer import train

@@ -206,7 +206,7 @@ class Comparison:
         self, contender: Contender, server: Server, workload: Workload, *, seconds: float, number: int = 0
     ) -> Sample:
         media = workload.media if workload.media in contender.takes else contender.takes[0]
-        body_path = write_body(self._folder, workload.records, media, contender.dialect)
+        body_path = write_body(self._folder, workload.records, media, workload.dialect_of(contender))
         before_s = server.cpu_s()
         load = load_server(
             server.port,

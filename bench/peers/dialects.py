@@ -18,6 +18,7 @@ class Dialect(StrEnum):
     """Name what a server calls the records."""
 
     RECORDS = "[[age, sp], ...]"
+    OBJECTS = '[{"Age": age, "Spending_Power": sp}, ...]'
     DATA = '{"data": ...}'
     INPUT = '{"input": ...}'
     MLFLOW = '{"inputs": ...}, from 10,000 records {"dataframe_split": ...}'
@@ -30,6 +31,8 @@ def encode_json(records: Records, dialect: Dialect) -> bytes:
     match dialect:
         case Dialect.RECORDS:
             document = records
+        case Dialect.OBJECTS:
+            document = [dict(zip(COLUMNS, record, strict=True)) for record in records]
         case Dialect.DATA:
             document = {"data": records}
         case Dialect.INPUT:

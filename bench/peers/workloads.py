@@ -27,6 +27,8 @@ class Workload:
     workers: int = 1
     is_free: bool = False
     """Whether server and load share all cores; else the server has one and the load another."""
+    is_objects: bool = False
+    """Whether records are JSON objects, which take a server longer to read than the load to send."""
     only: Sequence[str] = ()
     """The servers that are put under it; all that take the media type when empty."""
 
@@ -34,10 +36,15 @@ class Workload:
     def name(self) -> str:
         """Return what it is called in tables and results."""
         size = f"{self.records:,} record{'s' if self.records > 1 else ''}"
+        size += " as objects" if self.is_objects else ""
         connections = f"{self.connections} connection{'s' if self.connections > 1 else ''}"
         kind = self.media.name if self.media is not Media.NPY else "npy"
         cores = f", {self.workers} worker{'s' if self.workers > 1 else ''}, all cores" if self.is_free else ""
         return f"{size}, {kind}, {connections}{cores}"
+
+    def dialect_of(self, contender: Contender) -> Dialect:
+        """Return how a server is told of the records."""
+        return Dialect.OBJECTS if self.is_objects else contender.dialect
 
     def takes_part(self, contender: Contender) -> bool:
         """Tell whether a server is put under it."""
@@ -51,6 +58,8 @@ CSV_MILLION: Final = Workload(1_000_000, 1, Media.CSV, only=OURS_ONLY)
 NPY: Final = Workload(100_000, 1, Media.NPY)
 ONE_WORKER: Final = Workload(10_000, 4, is_free=True, only=OURS_ONLY)
 TWO_WORKERS: Final = Workload(10_000, 4, workers=2, is_free=True)
+ONE_SLOW: Final = Workload(10_000, 4, is_free=True, is_objects=True, only=OURS_ONLY)
+TWO_SLOW: Final = Workload(10_000, 4, workers=2, is_free=True, is_objects=True, only=OURS_ONLY)
 
 PINNED: Final = (
     Workload(1, 1),
@@ -64,10 +73,10 @@ PINNED: Final = (
     NPY,
     CSV_MILLION,
 )
-FREE: Final = (ONE_WORKER, Workload(1, 16, workers=2, is_free=True), TWO_WORKERS)
+FREE: Final = (ONE_WORKER, Workload(1, 16, workers=2, is_free=True), TWO_WORKERS, ONE_SLOW, TWO_SLOW)
 
 QUICK_PINNED: Final = (ONE, HUNDRED, BULK, Workload(10_000, 4, Media.CSV), NPY)
-QUICK_FREE: Final = (ONE_WORKER, TWO_WORKERS)
+QUICK_FREE: Final = (ONE_WORKER, TWO_WORKERS, ONE_SLOW, TWO_SLOW)
 
 
 @cache

@@ -10,9 +10,9 @@ from rich.console import Console
 from service.commands.output import console
 from service.commands.segments import disagreement, segment_table, sweep_table
 from service.features import INCOME
-from service.training.alignment import Lineage, Method
 from service.training.dataset import DataReport
 from service.training.expression import fold_name
+from service.training.lineage import Lineage, Method
 from service.training.trainer import TrainedModel
 
 MAX_ASSOCIATIONS: Final = 3

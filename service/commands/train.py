@@ -31,9 +31,9 @@ from service.transform import Transform
 if TYPE_CHECKING:
     from service.commands.summary import Run
     from service.settings import KernelUse, Settings
-    from service.training.alignment import Previous
     from service.training.dataset import Dataset
     from service.training.hyperparameters import Hyperparameters
+    from service.training.lineage import Previous
     from service.training.names import Names
     from service.training.trainer import TrainedModel
 
@@ -256,7 +256,7 @@ def _find_previous(wish: str | None, settings: "Settings") -> "Previous | None":
         ModelNotFoundError: The one in production is not there; the message says how to go on.
     """
     from service.store import Store, find_artifact
-    from service.training.alignment import Previous
+    from service.training.lineage import Previous
     from service.trust import read_signed
 
     store = Path(settings.store)

@@ -16,9 +16,9 @@ from service.artifact import ARCHIVE, MANIFEST, TRAINING, Signer, seal
 from service.errors import ConfigurationError, DatasetError, ServiceError
 from service.settings import Settings, read_settings
 from service.signing import PrivateKey
-from service.training.alignment import Previous
 from service.training.dataset import Dataset, Means, read_dataset
 from service.training.hyperparameters import JobHyperparameters, read_hyperparameters
+from service.training.lineage import Previous
 from service.training.trainer import TrainedModel, train
 from service.trust import read_signed
 

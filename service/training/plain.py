@@ -2,19 +2,20 @@
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import narwhals as nw
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from service.features import AGE, INCOME, MAX_VALUE, PURCHASES, RAW_COLUMNS
+from service.features import INCOME, RAW_COLUMNS
 from service.training.blocks import MAX_ODD, Block, Lines
-from service.training.cells import Cells, Floats, Integers, summarise
+from service.training.cells import Cells, Integers, summarise
 from service.training.columns import Source
 from service.training.customers import CustomerReader
+from service.training.judging import Operand, judge
 from service.training.sums import Columns
 
 
@@ -68,13 +69,7 @@ def parse_table(table: pa.Table, reader: CustomerReader) -> Block:
     columns = pa.table([table.column(place) for place in needed], [names[place] for place in needed])
     frame = pl.from_arrow(columns)
     assert isinstance(frame, pl.DataFrame)  # noqa: S101  # what it makes of a table
-    return _judge(
-        frame.lazy(),
-        reader.sources,
-        names=names,
-        is_whole=pl.lit(value=True),
-        find_short=lambda places: places[:0],
-    )
+    return _judge(frame.lazy(), reader.sources, names=names)
 
 
 def _judge(
@@ -82,47 +77,29 @@ def _judge(
     sources: Sequence[Source],
     *,
     names: Sequence[str],
-    is_whole: pl.Expr,
-    find_short: Callable[[Integers], Integers],
+    is_whole: pl.Expr | None = None,
+    find_short: Callable[[Integers], Integers] | None = None,
 ) -> Block:
-    needed = sorted({names[place] for source in sources for place in source.positions})
+    needed = sorted({place for source in sources for place in source.positions})
     frame = text.select(
-        *(pl.col(name).cast(pl.Float64, strict=False) for name in needed),
-        *(pl.col(name).is_null().alias(f"empty {name}") for name in needed),
-        is_whole=is_whole,
+        *(pl.col(names[place]).cast(pl.Float64, strict=False) for place in needed),
+        *(pl.col(names[place]).is_null().alias(f"empty {names[place]}") for place in needed),
+        is_whole=pl.lit(value=True) if is_whole is None else is_whole,
     ).collect(engine="streaming")
-    is_good, is_empty, values = {}, {}, {}
-    for source in sources:
-        operands = [frame[names[place]] for place in source.positions]
-        values[source.target], is_good[source.target] = evaluate(source, operands, size=len(frame))
-        is_empty[source.target] = (
-            frame[f"empty {names[source.positions[0]]}"].to_numpy()
-            if source.expression.is_column
-            else np.zeros(len(frame), dtype=np.bool_)
+    operands = {
+        place: Operand(
+            frame[names[place]].fill_null(np.nan).to_numpy(), frame[f"empty {names[place]}"].to_numpy()
         )
-    is_plain = is_good[AGE] & (is_good[INCOME] | is_empty[INCOME]) & is_good[PURCHASES]
-    is_known = np.ones(len(frame), dtype=np.bool_)
-    for name in RAW_COLUMNS:
-        is_known &= is_good[name] | is_empty[name]
-    # A row without any of the three may be a blank one.
-    is_missing = is_known & ~is_plain & (is_good[AGE] | is_good[INCOME] | is_good[PURCHASES])
-    short = find_short(np.flatnonzero((is_plain | is_missing) & ~frame["is_whole"].to_numpy()))
-    is_plain[short] = is_missing[short] = False
-    missing = np.flatnonzero(is_missing)
-    order = [source.target for source in sources]
-    ages, incomes, purchases = (
-        values[name] if is_plain.all() else values[name][is_plain] for name in RAW_COLUMNS
-    )
-    columns = (ages, incomes, purchases)
-    return Block(
-        columns=columns,
-        places=np.flatnonzero(is_plain),
-        missing=missing,
-        blamed=np.where(is_empty[AGE][missing], order.index(AGE), order.index(PURCHASES)),
-        odd=np.flatnonzero(~(is_plain | is_missing)),
+        for place in needed
+    }
+    block = judge(
+        operands,
+        sources,
         rows=len(frame),
-        make_cells=partial(_make_cells, columns),
+        is_whole=None if is_whole is None else frame["is_whole"].to_numpy(),
+        find_short=find_short,
     )
+    return replace(block, make_cells=partial(_make_cells, block.columns))
 
 
 def _make_cells(columns: Columns) -> Cells:
@@ -130,17 +107,3 @@ def _make_cells(columns: Columns) -> Cells:
     frame = pl.DataFrame(dict(zip(RAW_COLUMNS, columns, strict=True))).lazy()
     frame = frame.filter(pl.col(INCOME).is_not_nan()).with_columns(n=pl.lit(1, dtype=pl.Int64))
     return Cells.of(nw.to_native(summarise(nw.from_native(frame))).collect().to_arrow())
-
-
-def evaluate(
-    source: Source, operands: Sequence[pl.Series], *, size: int
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return the values of a source, and which of them are plain."""
-    columns = [operand.fill_null(np.nan).to_numpy() for operand in operands]
-    values = source.expression.evaluate(columns, size=size)
-    is_good: npt.NDArray[np.bool_] = (values > 0 if source.target == AGE else values >= 0) & (
-        values <= MAX_VALUE
-    )
-    for column in columns:
-        is_good &= np.isfinite(column)
-    return values, is_good

@@ -23,9 +23,9 @@ from service.model import SegmentModel
 from service.training.blocks import is_plain_file
 from service.training.cells import Floats
 from service.training.customers import CustomerReader
+from service.training.judging import evaluate
 from service.training.nearness import find_nearest
 from service.training.notes import PLAIN_NOTES, note_codes
-from service.training.plain import evaluate
 from service.training.source import RawBatch
 
 _ADDED: Final = {
@@ -161,8 +161,9 @@ class _Scorer:
         size = len(frame)
         values, is_good, is_empty = {}, {}, np.zeros(size, dtype=np.bool_)
         for source in self._reader.sources:
-            operands = [frame.to_series(place).cast(pl.Float64, strict=False) for place in source.positions]
-            values[source.target], is_good[source.target] = evaluate(source, operands, size=size)
+            series = [frame.to_series(place).cast(pl.Float64, strict=False) for place in source.positions]
+            columns = [one.fill_null(np.nan).to_numpy() for one in series]
+            values[source.target], is_good[source.target] = evaluate(source, columns, size=size)
             if source.target == INCOME and source.expression.is_column:
                 is_empty = frame.to_series(source.positions[0]).is_null().to_numpy()
         is_usable = is_good[AGE] & (is_good[INCOME] | is_empty) & is_good[PURCHASES]

@@ -19,11 +19,12 @@ from service.features import AGE, INCOME, PURCHASES
 from service.model import Golden, SegmentModel
 from service.partition import Partition
 from service.settings import KernelUse
-from service.training.alignment import Aligned, Lineage, Previous, fit_aligned
+from service.training.alignment import Aligned, fit_aligned
 from service.training.dataset import Dataset
 from service.training.findings import Findings, examine
 from service.training.fit import N_INIT
 from service.training.hyperparameters import Hyperparameters
+from service.training.lineage import Lineage, Previous
 from service.training.names import Names
 from service.training.personas import describe_segments
 from service.training.population import Population, describe_cells

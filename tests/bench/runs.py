@@ -7,7 +7,9 @@ from bench.peers.workloads import (
     HUNDRED,
     NPY,
     ONE,
+    ONE_SLOW,
     ONE_WORKER,
+    TWO_SLOW,
     TWO_WORKERS,
     Workload,
 )
@@ -64,6 +66,8 @@ def make_run(*, rounds: int = 5, factor: float = 1.0) -> Results:
             sample(number, "segserve", CSV_MILLION, cost_us=100_000 * factor),
             sample(number, "segserve", ONE_WORKER, cost_us=400),
             sample(number, "segserve", TWO_WORKERS, cost_us=200 * factor),
+            sample(number, "segserve", ONE_SLOW, cost_us=4000),
+            sample(number, "segserve", TWO_SLOW, cost_us=2000 * factor),
         ]
         results.readings += [Reading(number, "polars", 0.1, 0.08), Reading(number, "pandas", 0.2, 0.2)]
         results.starts += [

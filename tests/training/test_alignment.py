@@ -10,11 +10,12 @@ import pytest
 from service.artifact import Artifact
 from service.features import spending_powers
 from service.model import Golden, Segment, SegmentModel
-from service.training.alignment import Aligned, Method, Previous, fit_aligned, name_family
+from service.training.alignment import Aligned, fit_aligned
 from service.training.candidates import sweep
 from service.training.cells import Cells
 from service.training.dataset import read_dataset
 from service.training.hyperparameters import Hyperparameters
+from service.training.lineage import Method, Previous, name_family
 from service.training.population import Population
 from service.training.selection import choose
 from service.training.trainer import TrainedModel, train

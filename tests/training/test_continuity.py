@@ -8,9 +8,10 @@ import pytest
 
 from service.model import Golden, Segment, SegmentModel
 from service.partition import Partition
-from service.training.alignment import Method, Previous, fit_aligned
+from service.training.alignment import fit_aligned
 from service.training.continuity import is_as_good, keep_scale
 from service.training.fit import Fit, fit_pipeline
+from service.training.lineage import Method, Previous
 from service.transform import Transform
 
 Vectors = npt.NDArray[np.float64]

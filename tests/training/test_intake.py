@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from service.settings import KernelUse
-from service.training import blocks, plain
+from service.training import blocks, fast, plain, table_reader
 from service.training.dataset import Dataset, Means, read_dataset
 from service.training.dialect import find_encoding
 from service.training.hyperparameters import Hyperparameters
@@ -278,3 +278,91 @@ def test_a_letter_between_two_reads_is_whole(tmp_path: Path) -> None:
 
         path.write_bytes(path.read_bytes().replace("\u20ac".encode(), "\u20ac".encode()[:2]))
         assert find_encoding(path) == ("cp1252", 0)
+
+
+NUMBERS = {
+    "Age": [25, 0, 130, None, 61],
+    "Income": [50_000, 0, None, 125_000, 30_001],
+    "Purchases": [3, 0, 12, None, 7],
+}
+ODD_NUMBERS = [float("nan"), float("inf"), -1.0, 1e101, 0.5, -0.0]
+TYPES = [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.uint64(), pa.float32(), pa.float64()]
+
+
+def numbers_of(kind: pa.DataType, name: str, n: int) -> pa.Array:
+    """Return a column of numbers, with all that its type can hold which is no number of a customer's."""
+    chance = np.random.default_rng([n, *kind.__str__().encode(), *name.encode()])
+    column = chance.choice(np.array(NUMBERS[name], dtype=object), n)
+    is_float = pa.types.is_floating(kind)
+    odd = [one for one in ODD_NUMBERS if kind != pa.float32() or one != 1e101]
+    some = odd if is_float else [-1, 127] if pa.types.is_signed_integer(kind) else [127, 2]
+    column[chance.random(n) < 0.1] = some[0]
+    for one in some:
+        column[chance.random(n) < 0.03] = one
+    most = 127 if kind.bit_width == 8 else np.inf
+    return pa.array([None if one is None or one > most else one for one in column], kind, from_pandas=False)
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
+@pytest.mark.parametrize("batch_rows", [131_072, 700])
+def test_numbers_of_every_type_are_read_alike(
+    extension: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: pa.DataType, batch_rows: int
+) -> None:
+    del extension
+    monkeypatch.setattr(fast, "BATCH_ROWS", batch_rows)
+    found: list[blocks.Block] = []
+    by_numpy = table_reader.read_numbers
+
+    def read_numbers(*args: Any) -> blocks.Block:
+        found.append(by_numpy(*args))
+        return found[-1]
+
+    monkeypatch.setattr(table_reader, "read_numbers", read_numbers)
+    columns = {
+        "Age": numbers_of(kind, "Age", 4000),
+        "Gender": pa.array(["f", "m"] * 2000),
+        "Income": numbers_of(pa.float64() if kind.bit_width <= 16 else kind, "Income", 4000),
+        "Purchases": numbers_of(kind, "Purchases", 4000),
+    }
+    path = tmp_path / "customers.parquet"
+    pyarrow.parquet.write_table(pa.table(columns), path, row_group_size=1500)
+
+    by_kernel, rejects = read(path, tmp_path, "kernel", large=300)
+    plain = sum(
+        age is not None
+        and 0 < age <= 1e100
+        and purchases is not None
+        and 0 <= purchases <= 1e100
+        and (income is None or 0 <= income <= 1e100)
+        for age, income, purchases in zip(*(columns[name].to_pylist() for name in NUMBERS), strict=True)
+    )
+    assert sum(len(block.places) for block in found) == plain
+    usual, usual_rejects = read(path, tmp_path, large=300)
+
+    assert by_kernel.report == usual.report
+    assert by_kernel.report.rejected > 300
+    assert rejects == usual_rejects
+    assert by_kernel.cells is not None
+    assert usual.cells is not None
+    assert by_kernel.cells.digest == usual.cells.digest
+
+
+def test_parquet_s_text_is_left_to_readers_of_text(extension: Any, tmp_path: Path) -> None:
+    del extension
+    columns = {
+        "Age": pa.array([25, 40, 33, None] * 500),
+        "Income": pa.array([50_000.0, None, 1.5, 3.0] * 500),
+        "Purchases": pa.array(["3", " 4 ", "x", "1e1"] * 500),
+    }
+    path = tmp_path / "customers.parquet"
+    pyarrow.parquet.write_table(pa.table(columns), path)
+    found = [
+        read(path, tmp_path, means, large=300) for means in ("kernel", "kernel, polars", "polars", "arrow")
+    ]
+
+    assert found[0][0].report.used == 1000
+    for dataset, rejects in found[1:]:
+        assert dataset.report == found[0][0].report
+        assert rejects == found[0][1]
+        assert dataset.cells is not None
+        assert dataset.cells.digest == found[0][0].cells.digest  # type: ignore[union-attr]
