@@ -186,8 +186,8 @@ class Intake:
 
     def _texts(self, rejects: Sequence[Reject]) -> Iterator[tuple[int, str]]:
         """Return the line of each, and how it is kept."""
-        name = str(self.reader.file.path)
-        return ((reject.line, self._rejects.text_of([reject], file=name)) for reject in rejects)
+        texts = self._rejects.texts_of(rejects, file=str(self.reader.file.path))
+        return zip((reject.line for reject in rejects), texts, strict=True)
 
     def _count(self, rejects: Sequence[Reject]) -> None:
         self.tally.rejected.update(Counter((reject.reason, reject.column) for reject in rejects))

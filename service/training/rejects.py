@@ -87,14 +87,14 @@ class RejectsFile:
 
     def add(self, rejects: Iterable[Reject], *, file: str) -> None:
         """Keep records of `file`."""
-        self.keep(self.text_of(rejects, file=file))
+        self.keep("".join(self.texts_of(rejects, file=file)))
 
-    def text_of(self, rejects: Iterable[Reject], *, file: str) -> str:
-        """Return records of `file` as they are kept."""
-        text = io.StringIO(newline="")
+    def texts_of(self, rejects: Iterable[Reject], *, file: str) -> list[str]:
+        """Return each record of `file` as it is kept."""
+        texts = _Texts()
         # The default line ending, CR LF, is what makes the csv module quote either of the two.
-        csv.writer(text).writerows(self._row(reject, file=file) for reject in rejects)
-        return text.getvalue()
+        csv.writer(texts).writerows(self._row(reject, file=file) for reject in rejects)
+        return texts
 
     def texts_of_lines(self, lines: RejectedLines, *, file: str, delimiter: str) -> list[str] | None:
         """Return records of `file` as they are kept, None where that takes more than to put text together."""
@@ -160,6 +160,13 @@ class RejectsFile:
         return DatasetError(
             f"rejected records cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}"
         )
+
+
+class _Texts(list[str]):
+    """Hold what a csv writer writes, which is a row at a time."""
+
+    def write(self, text: str) -> None:
+        self.append(text)
 
 
 def _join(fields: Sequence[str]) -> str:
