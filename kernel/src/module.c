@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ledger.h"
 #include "model.h"
-#include "responder.h"
 #include "training.h"
 
 #define INTERFACE 4 /* service/compiled.py asks for this one */
@@ -11,15 +11,10 @@
 /* Shorter payloads take less time than it may take to get the interpreter's lock back. */
 #define RELEASING_BYTES (64 * 1024)
 
-typedef struct {
-    PyObject_HEAD
-    kernel_model model;
-} labeller;
-
 static void labeller_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    end_model(&((labeller *)self)->model);
+    end_model(&((labeller_object *)self)->model);
     release(self);
     Py_DECREF(type);
 }
@@ -39,7 +34,7 @@ static PyObject *labeller_new(PyTypeObject *type, PyObject *args, PyObject *kwar
         end_model(&model);
         return NULL;
     }
-    ((labeller *)self)->model = model;
+    ((labeller_object *)self)->model = model;
     return self;
 }
 
@@ -116,7 +111,7 @@ static int read_arguments(kernel_payload *payload, PyObject *const *args, Py_ssi
 }
 
 static PyObject *labeller_answer(PyObject *self, PyObject *const *args, Py_ssize_t n_args) {
-    const kernel_model *model = &((labeller *)self)->model;
+    const kernel_model *model = &((labeller_object *)self)->model;
     kernel_payload payload;
     kernel_result result = {0};
     enum kernel_status status;
@@ -163,7 +158,7 @@ static PyType_Slot labeller_slots[] = {
 
 static PyType_Spec labeller_spec = {
     .name = "segserve_kernel.Labeller",
-    .basicsize = sizeof(labeller),
+    .basicsize = sizeof(labeller_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = labeller_slots,
 };
@@ -172,6 +167,7 @@ static int module_exec(PyObject *module) {
     static const char *const READERS[] = {"READ_JSON", "READ_JSON_LINES", "READ_CSV", "READ_ARRAY"};
     static const char *const MEDIA[] = {"WRITE_JSON", "WRITE_LINES", "WRITE_NPY"};
     static const char *const KINDS[] = {"<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8"};
+    module_state *state = PyModule_GetState(module);
     PyObject *type = PyType_FromModuleAndSpec(module, &labeller_spec, NULL);
     PyObject *kinds = PyDict_New();
     if (!type || !kinds || PyModule_AddObjectRef(module, "Labeller", type) < 0 ||
@@ -180,7 +176,7 @@ static int module_exec(PyObject *module) {
         Py_XDECREF(kinds);
         return -1;
     }
-    Py_DECREF(type);
+    state->labeller_type = type;
     Py_DECREF(kinds);
     for (int i = 0; i < KERNEL_READERS; i++) {
         if (PyModule_AddIntConstant(module, READERS[i], i) < 0) {
@@ -200,20 +196,33 @@ static int module_exec(PyObject *module) {
             return -1;
         }
     }
-    return add_responder(module) < 0 || add_training(module) < 0 ? -1 : PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
+    return add_ledger(module) < 0 || add_training(module) < 0 ? -1 : PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
 }
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, (void *)module_exec},
 #ifdef Py_GIL_DISABLED
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* a Labeller never changes; a Responder and Sums keep other threads out */
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* a Labeller never changes; a Ledger and Sums keep other threads out */
 #endif
     {0, NULL},
 };
 
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    Py_VISIT(((module_state *)PyModule_GetState(module))->labeller_type);
+    return 0;
+}
+
+static int module_clear(PyObject *module) {
+    Py_CLEAR(((module_state *)PyModule_GetState(module))->labeller_type);
+    return 0;
+}
+
 static struct PyModuleDef module_definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "segserve_kernel",
+    .m_size = sizeof(module_state),
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
     .m_doc = "Label plain records, and sum up plain customers, in one pass.",
     .m_slots = module_slots,
 };

@@ -3,12 +3,10 @@
 #endif
 #include "response.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define MAX_DIGITS 20
-#define MAX_TAIL (KERNEL_ID_BYTES + 64) /* of an answer's head: id, length, and what is between */
 
 static int64_t now_ns(void) {
     struct timespec now;
@@ -56,20 +54,12 @@ static uint8_t *write_id(uint8_t *out, const kernel_ledger *ledger, uint64_t num
 
 /* ---- answering ------------------------------------------------------------------------------------------ */
 
-int kernel_ledger_begin(kernel_ledger *ledger, const kernel_model *model, const char *prefix) {
-    kernel_payload largest = {KERNEL_READ_CSV, KERNEL_WRITE_JSON, NULL, KERNEL_MAX_BODY, KERNEL_F8};
-    memset(ledger, 0, sizeof *ledger);
+void kernel_ledger_begin(kernel_ledger *ledger, const char *prefix) {
+    memset(ledger, 0, offsetof(kernel_ledger, buffer));
     memcpy(ledger->prefix, prefix, KERNEL_PREFIX_BYTES);
-    ledger->capacity = kernel_capacity(model, &largest);
-    largest.media = KERNEL_WRITE_NPY;
-    if (kernel_capacity(model, &largest) > ledger->capacity) {
-        ledger->capacity = kernel_capacity(model, &largest);
-    }
-    ledger->buffer = malloc(KERNEL_MAX_HEAD + MAX_TAIL + ledger->capacity); /* what is not used is never touched */
-    return ledger->buffer != NULL;
 }
 
-void kernel_ledger_end(kernel_ledger *ledger) { free(ledger->buffer); }
+static int larger(int one, int other) { return one > other ? one : other; }
 
 static int is_request(const kernel_request *request) {
     return request->length == request->head_length + request->body_length && request->body_length <= KERNEL_MAX_BODY &&
@@ -81,7 +71,7 @@ static int is_request(const kernel_request *request) {
 static void write_head(const kernel_ledger *ledger, const kernel_request *request, uint8_t *body, size_t body_length,
                        kernel_response *response) {
     static const char LENGTH[] = "\r\ncontent-length: ";
-    uint8_t tail[MAX_TAIL];
+    uint8_t tail[KERNEL_MAX_TAIL];
     uint8_t *end = write_id(tail, ledger, ledger->n_answers + 1);
     end = write_bytes(end, LENGTH, sizeof LENGTH - 1);
     end = write_digits(end, body_length, 10, 1);
@@ -105,18 +95,20 @@ enum kernel_status kernel_respond(kernel_ledger *ledger, const kernel_model *mod
         return KERNEL_NOT_PLAIN;
     }
     began_ns = now_ns();
-    result.answer = ledger->buffer + KERNEL_MAX_HEAD + MAX_TAIL;
-    result.capacity = ledger->capacity;
+    result.answer = ledger->buffer + KERNEL_MAX_HEAD + KERNEL_MAX_TAIL;
+    result.capacity = KERNEL_BODY_BYTES;
     result.counts = ledger->counts;
     memset(ledger->counts, 0, (size_t)model->n_clusters * sizeof *ledger->counts);
     if (kernel_answer(model, &payload, &result) != KERNEL_ANSWERED) {
         return KERNEL_NOT_PLAIN;
     }
     write_head(ledger, request, result.answer, result.length, response);
+    ledger->n_clusters = larger(ledger->n_clusters, model->n_clusters);
     for (int cluster = 0; cluster < model->n_clusters; cluster++) {
         ledger->clusters[cluster] += ledger->counts[cluster];
     }
     for (int feature = 0; feature < 2; feature++) {
+        ledger->n_bins[feature] = larger(ledger->n_bins[feature], model->n_bins[feature]);
         for (int bin = 0; bin < model->n_bins[feature]; bin++) {
             ledger->bins[feature][bin] += result.bins[feature][bin];
         }
@@ -126,6 +118,8 @@ enum kernel_status kernel_respond(kernel_ledger *ledger, const kernel_model *mod
     entry->n_records = result.n_records;
     entry->bytes_in = request->body_length;
     entry->bytes_out = result.length;
+    entry->tag = request->tag;
+    entry->tag_length = request->tag_length < KERNEL_MAX_TAG ? request->tag_length : KERNEL_MAX_TAG;
     entry->nanoseconds = now_ns() - began_ns;
     if (entry->nanoseconds < 0) { /* where the clock can be set */
         entry->nanoseconds = 0;
@@ -165,7 +159,7 @@ size_t kernel_line_capacity(const uint8_t *template, size_t length, size_t time_
             return 0;
         }
     }
-    return length + n_fields * (KERNEL_ID_BYTES + MAX_DIGITS + time_length) + 1;
+    return length + n_fields * (KERNEL_MAX_TAG + time_length) + 1;
 }
 
 static uint8_t *write_field(const kernel_ledger *ledger, const kernel_entry *entry, uint8_t field, uint8_t *out) {
@@ -182,6 +176,8 @@ static uint8_t *write_field(const kernel_ledger *ledger, const kernel_entry *ent
         return write_ms(out, entry->nanoseconds, 3);
     case KERNEL_FIELD_REQUEST_ID:
         return write_id(out, ledger, entry->number);
+    case KERNEL_FIELD_TAG:
+        return write_bytes(out, entry->tag, entry->tag_length);
     default:
         return out;
     }
@@ -222,8 +218,9 @@ uint8_t *kernel_write_lines(const kernel_ledger *ledger, const uint8_t *template
     return out;
 }
 
-void kernel_ledger_clear(kernel_ledger *ledger, const kernel_model *model) {
+void kernel_ledger_clear(kernel_ledger *ledger) {
     ledger->n_entries = 0;
-    memset(ledger->clusters, 0, (size_t)model->n_clusters * sizeof *ledger->clusters);
+    memset(ledger->clusters, 0, (size_t)ledger->n_clusters * sizeof *ledger->clusters);
     memset(ledger->bins, 0, sizeof ledger->bins);
+    ledger->n_clusters = ledger->n_bins[0] = ledger->n_bins[1] = 0;
 }

@@ -17,6 +17,10 @@
 #define KERNEL_PREFIX_BYTES 8           /* of request ids */
 #define KERNEL_ID_BYTES (KERNEL_PREFIX_BYTES + 16)
 #define KERNEL_BOUNDS 32
+#define KERNEL_MAX_TAG 256              /* what follows it is left out */
+#define KERNEL_MAX_TAIL (KERNEL_ID_BYTES + 64)
+#define KERNEL_BODY_BYTES (256 + (KERNEL_MAX_BODY / 4 + 1) * KERNEL_TEXT_BYTES) /* of the longest answer */
+#define KERNEL_BUFFER_BYTES (KERNEL_MAX_HEAD + KERNEL_MAX_TAIL + KERNEL_BODY_BYTES)
 #define KERNEL_MAX_FIELDS 16               /* of a line */
 
 /* The byte that stands in a template of log lines for what each line has of its own; all else is copied. */
@@ -28,6 +32,7 @@ enum kernel_field {
     KERNEL_FIELD_MS_2, /* milliseconds, with two or three decimals */
     KERNEL_FIELD_MS_3,
     KERNEL_FIELD_REQUEST_ID,
+    KERNEL_FIELD_TAG,
     KERNEL_FIELDS_END
 };
 
@@ -38,6 +43,8 @@ typedef struct {
     size_t n_records;
     size_t bytes_in;
     size_t bytes_out;
+    const uint8_t *tag; /* of the model that answered; the caller's, until the ledger is cleared */
+    size_t tag_length;
 } kernel_entry;
 
 typedef struct {
@@ -45,11 +52,12 @@ typedef struct {
     uint64_t n_answers; /* ever */
     size_t n_entries;
     kernel_entry entries[KERNEL_MAX_ENTRIES];
+    int n_clusters; /* of all models that answered, the most */
+    int n_bins[2];
     int64_t clusters[KERNEL_MAX_CLUSTERS]; /* records of the entries */
     int64_t bins[2][KERNEL_MAX_BINS];
     int64_t counts[KERNEL_MAX_CLUSTERS]; /* of the payload at hand */
-    uint8_t *buffer;
-    size_t capacity;
+    uint8_t buffer[KERNEL_BUFFER_BYTES];
 } kernel_ledger;
 
 typedef struct {
@@ -62,6 +70,8 @@ typedef struct {
     enum kernel_media media;
     const uint8_t *answer_head; /* up to the value of x-request-id, which is the last header but one */
     size_t answer_head_length;
+    const uint8_t *tag;
+    size_t tag_length;
 } kernel_request;
 
 /* Where the answer is, until the next one. */
@@ -70,9 +80,7 @@ typedef struct {
     size_t length;
 } kernel_response;
 
-/* Return 0 where there is no memory. */
-int kernel_ledger_begin(kernel_ledger *ledger, const kernel_model *model, const char *prefix);
-void kernel_ledger_end(kernel_ledger *ledger);
+void kernel_ledger_begin(kernel_ledger *ledger, const char *prefix);
 
 /* Answer; not where it is another request, not plain, or there are as many entries as there can be. */
 enum kernel_status kernel_respond(kernel_ledger *ledger, const kernel_model *model, const kernel_request *request,
@@ -90,6 +98,6 @@ uint8_t *kernel_write_lines(const kernel_ledger *ledger, const uint8_t *template
                             size_t time_length, uint8_t *out);
 
 /* Begin anew. */
-void kernel_ledger_clear(kernel_ledger *ledger, const kernel_model *model);
+void kernel_ledger_clear(kernel_ledger *ledger);
 
 #endif

@@ -17,6 +17,7 @@ from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer
 from service.serving.fastlane import FastLane
 from service.serving.handover import SharedArtifact
 from service.serving.invocation import NO_ROUTE, error_body
+from service.serving.kernel import make_ledger
 from service.serving.loading import check_default_accept, served_model
 from service.serving.media import Media
 from service.serving.multi_model import MultiModel
@@ -55,8 +56,8 @@ class SegmentationApp:
         self.meter = Meter(board, edges=edges)
         access_log = AccessLog(settings, version=facts.version if facts else "none")
         trace_id = self.tracing.trace_id if self.tracing else None
-        responder = served.kernel.make_responder() if served and served.kernel else None
-        self._journal = journal = Journal(self.meter, access_log, trace_id=trace_id, responder=responder)
+        ledger = make_ledger(settings.kernel)
+        self._journal = journal = Journal(self.meter, access_log, trace_id=trace_id, ledger=ledger)
         self.lane = FastLane(served, settings, meter=self.meter, journal=journal)
         signals = SignalRoutes(Source(board, facts), before=journal.flush, has_live=has_console)
         self._ticker = signals.ticker

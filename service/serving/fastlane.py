@@ -219,10 +219,9 @@ class FastLane:
         with contextlib.suppress(InvocationError):  # of a request that was refused for its headers
             self.check_size(headers.length)
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
-            responder, way = self.journal.responder, None
-            if responder and self.short_cuts.get(url) is self._served:
-                way = responder.way_of(plan, length=headers.length)
-            self.known_heads.keep(KnownHead(head, url, headers, plan, self._version_header, way))
+            ledger = self.journal.ledger
+            way = ledger.way_of(plan, length=headers.length) if ledger else None
+            self.known_heads.keep(KnownHead(head, url, headers, plan, way))
 
     def _plan(self, content_type: bytes, accept: bytes, attributes: bytes) -> Plan:
         if len(content_type) + len(accept) + len(attributes) > MAX_PLAN_BYTES:

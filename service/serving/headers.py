@@ -8,8 +8,8 @@ import msgspec
 
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, INFERENCE_ID_HEADER
 from service.serving.invocation import Header
+from service.serving.ledger import Way
 from service.serving.media import Plan
-from service.serving.responder import Way
 
 _ATTRIBUTES: Final = CUSTOM_ATTRIBUTES_HEADER.lower().encode()
 _INFERENCE_ID: Final = INFERENCE_ID_HEADER.lower().encode()
@@ -47,14 +47,14 @@ class KnownHead(msgspec.Struct):
     headers: InvocationHeaders
     plan: Plan
     """How such a request is answered."""
-    version_header: Header
-    """Of the model that answers."""
     way: Way | None = None
     """How the kernel answers it whole; None where it does not."""
     answer_head: bytes = b""
     """Of such an answer, up to the value of x-request-id."""
     answer_default: object = None
     """The server's own headers that are in it."""
+    version_header: Header | None = None
+    """That in it, of the model that answered."""
 
 
 class KnownHeads(dict[bytes, KnownHead]):

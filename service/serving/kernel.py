@@ -14,9 +14,9 @@ from service.compiled import load_kernel, refuse_without
 from service.errors import InvalidPayloadError
 from service.model import SegmentModel
 from service.serving.codec import BOM, known_reader
+from service.serving.ledger import Ledger
 from service.serving.media import Media, Plan, Reader
 from service.serving.records import npy_layout
-from service.serving.responder import Responder
 from service.serving.tally import Tally
 from service.settings import KernelUse
 from service.transform import Transform
@@ -33,7 +33,7 @@ class Kernel:
     def __init__(self, extension: Any, model: SegmentModel, *, edges: Edges | None = None) -> None:
         """Hand the model's numbers over to the extension, and the edges of what is counted of features."""
         ages, powers = map(tuple, edges) if edges else (None, None)
-        self._about = (
+        self.labeller = extension.Labeller(
             model.mean,
             model.scale,
             model.transform is Transform.LOG1P,
@@ -42,21 +42,10 @@ class Kernel:
             ages,
             powers,
         )
-        self._extension = extension
-        self._answer = extension.Labeller(*self._about).answer
+        """What the ledger answers with."""
+        self._answer = self.labeller.answer
         self._kinds: dict[str, int] = extension.KINDS
-        self._readers = {
-            Reader.JSON: extension.READ_JSON,
-            Reader.JSON_LINES: extension.READ_JSON_LINES,
-            Reader.CSV: extension.READ_CSV,
-            Reader.NPY: extension.READ_ARRAY,
-        }
-        self._writers = {
-            Media.JSON: extension.WRITE_JSON,
-            Media.JSON_LINES: extension.WRITE_LINES,
-            Media.CSV: extension.WRITE_LINES,
-            Media.NPY: extension.WRITE_NPY,
-        }
+        self._readers, self._writers = _name_forms(extension)
         records = model.golden.records
         labels = [model.ids[model.partition.assign_one(*record)] for record in records]
         self._golden = array("d", chain.from_iterable(records)).tobytes()
@@ -80,12 +69,6 @@ class Kernel:
             return None
         text, records, segments, *bins = found
         return text, Tally(records, segments=segments, bins=bins)
-
-    def make_responder(self) -> Responder:
-        """Return what answers plain requests whole, head and all, and counts for itself."""
-        readers = {**self._readers, Reader.SNIFF: self._readers[Reader.JSON]}
-        del readers[Reader.NPY]
-        return Responder(self._extension, self._about, readers=readers, writers=self._writers)
 
     def agrees(self) -> bool:
         """Tell whether the model's golden records are given the labels that the model gives them itself."""
@@ -117,6 +100,38 @@ def make_kernel(model: SegmentModel, use: KernelUse, *, edges: Edges | None = No
     _logger.error("Compiled kernel not used: %s", problem)
     refuse_without(use, problem)
     return None
+
+
+def make_ledger(use: KernelUse) -> Ledger | None:
+    """Return what answers plain requests whole, head and all, None where Python is to do without.
+
+    Raises:
+        ConfigurationError: It must be used, and cannot be.
+    """
+    extension, _ = load_kernel(use)
+    if extension is None:
+        return None
+    readers, writers = _name_forms(extension)
+    readers = {**readers, Reader.SNIFF: readers[Reader.JSON]}
+    del readers[Reader.NPY]
+    return Ledger(extension, readers=readers, writers=writers)
+
+
+def _name_forms(extension: Any) -> tuple[dict[Reader, int], dict[Media, int]]:
+    """Return what the extension calls the forms of payloads and answers."""
+    readers = {
+        Reader.JSON: extension.READ_JSON,
+        Reader.JSON_LINES: extension.READ_JSON_LINES,
+        Reader.CSV: extension.READ_CSV,
+        Reader.NPY: extension.READ_ARRAY,
+    }
+    writers = {
+        Media.JSON: extension.WRITE_JSON,
+        Media.JSON_LINES: extension.WRITE_LINES,
+        Media.CSV: extension.WRITE_LINES,
+        Media.NPY: extension.WRITE_NPY,
+    }
+    return readers, writers
 
 
 def describe_kernel(use: KernelUse) -> str:

@@ -47,7 +47,7 @@ class ShortcutProtocol(WatchedProtocol):
         self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
         self._heads = self._lane.known_heads
         self._journal = self._lane.journal
-        self._respond_to = self._journal.responder.respond if self._journal.responder else None
+        self._respond_to = self._journal.ledger.respond if self._journal.ledger else None
         self._recent: KnownHead | None = None
         """Of the last request that the kernel may have answered whole."""
         self._learned: tuple[InvocationHeaders, bytes] | None = None
@@ -161,15 +161,24 @@ class ShortcutProtocol(WatchedProtocol):
 
     def _respond(self, data: bytes, known: KnownHead) -> bool:
         """Answer a request by the kernel alone; tell whether that was possible."""
-        if self._is_stopping or self._respond_to is None or known.way is None or not self._is_free():
+        model = self._short_cuts.get(known.url)
+        if (
+            model is None
+            or model.kernel is None
+            or known.way is None
+            or self._respond_to is None
+            or self._is_stopping
+            or not self._is_free()
+        ):
             return False
-        default = self.server_state.default_headers
-        if known.answer_default is not default:
-            headers = (*default, *known.plan.headers, known.version_header)
-            known.answer_head = _head_of(200, headers) + b"x-request-id: "
-            known.answer_default = default
+        default, version = self.server_state.default_headers, model.version_header
+        if known.answer_default is not default or known.version_header is not version:
+            known.answer_head = _head_of(200, (*default, *known.plan.headers, version)) + b"x-request-id: "
+            known.answer_default, known.version_header = default, version
         length = known.headers.length
-        answer = self._respond_to(data, known.head, length, *known.way, known.answer_head)
+        answer = self._respond_to(
+            model.kernel.labeller, data, known.head, length, *known.way, known.answer_head, version[1]
+        )
         if answer is None:
             return False
         self.transport.write(answer)

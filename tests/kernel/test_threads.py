@@ -44,17 +44,17 @@ def test_a_labeller_answers_threads_as_it_answers_one(extension: Any) -> None:
     assert in_threads(work) == [True] * THREADS
 
 
-def test_a_responder_answers_one_thread_at_a_time_and_forgets_nothing(extension: Any) -> None:
+def test_a_ledger_answers_one_thread_at_a_time_and_forgets_nothing(extension: Any) -> None:
     """Whoever comes while another is answered gets None, and another way of answering."""
-    responder = extension.Responder(ABOUT, b"12345678")
+    labeller, ledger = extension.Labeller(*ABOUT), extension.Ledger(b"12345678")
     body = payload(40, 0)
-    expected = extension.Labeller(*ABOUT).answer(body, extension.READ_JSON, extension.WRITE_JSON, 0, 0)
+    expected = labeller.answer(body, extension.READ_JSON, extension.WRITE_JSON, 0, 0)
     taken: list[Any] = []
 
     def work(_number: int) -> tuple[int, set[bytes]]:
         answered, ids = 0, set()
         for turn in range(2000):
-            answer = responder.respond(HEAD + body, HEAD, len(body), 0, 0, b"")
+            answer = ledger.respond(labeller, HEAD + body, HEAD, len(body), 0, 0, b"", b"v1")
             if answer is not None:
                 request_id, _, rest = answer.partition(b"\r\n")
                 assert rest.endswith(b"\r\n\r\n" + expected[0])
@@ -62,11 +62,11 @@ def test_a_responder_answers_one_thread_at_a_time_and_forgets_nothing(extension:
                 ids.add(request_id)
             if turn % 50 == 0:
                 with suppress(RuntimeError):  # another thread is answering: the next one is told
-                    taken.append(responder.take((), (), b"\7\n", b""))
+                    taken.append(ledger.take((), (), b"\7\n", b""))
         return answered, ids
 
     done = in_threads(work)
-    taken.append(responder.take((), (), b"\7\n", b""))
+    taken.append(ledger.take((), (), b"\7\n", b""))
     answered = sum(count for count, _ in done)
 
     assert answered > 2000

@@ -78,7 +78,7 @@ class AccessLog:
         self._embedded = embedded_metrics(settings.emf_namespace) if settings.emf_namespace else ""
         self._has_many = settings.multi_model
         # What every JSON line has in common.
-        self._constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(version)}'
+        self._constant = _constant_of(version)
 
     def stamp(self) -> str:
         """Return the time as lines have it."""
@@ -88,18 +88,23 @@ class AccessLog:
         """Return the line of an answer with a field for each thing that differs; "" where none is written.
 
         None where lines may have more than these: the time, records, milliseconds with two or three decimals,
-        bytes in and out, and the request's id.
+        bytes in and out, the request's id, and the tag, which is the model's version where there are many.
         """
         if not self._takes_answers:
             return ""
-        if self._embedded or self._has_many:
+        if self._embedded:
             return None
         ms = fields["ms_3" if self._is_json else "ms_2"]
         facts = _Facts(
             200, fields["records"], fields["bytes_in"], fields["bytes_out"], ms, fields["request_id"]
         )
-        line = self._json_facts if self._is_json else self._text_facts
-        return f"{line(fields['time'], facts)}{_ENDS[self._is_json]}"
+        if self._is_json:
+            constant = _constant_of(fields["tag"]) if self._has_many else None
+            line = self._json_facts(fields["time"], facts, constant=constant)
+        else:
+            line = self._text_facts(fields["time"], facts)
+            line += f" model_version={fields['tag']}" if self._has_many else ""
+        return line + _ENDS[self._is_json]
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Log invocations that were answered."""
@@ -151,9 +156,7 @@ class AccessLog:
     def _json_line(self, entry: Entry, stamp: str) -> str:
         reply = entry.reply
         is_refused = reply.status >= 400
-        constant = self._constant
-        if self._has_many:
-            constant = f'"route":"{INVOCATIONS_PATH}","model_version":{_json(_version_of(reply))}'
+        constant = _constant_of(_version_of(reply)) if self._has_many else None
         facts = _Facts.of(entry, ms=f"{entry.seconds * 1e3:.3f}")
         line = self._json_facts(stamp, facts, constant=constant)
         if entry.inference_id:
@@ -188,6 +191,11 @@ def _pieces(lines: str) -> Iterator[str]:
         end = lines.rfind("\n", start, start + _PIPE_BYTES) + 1 or lines.find("\n", start) + 1
         yield lines[start:end]
         start = end
+
+
+def _constant_of(version: str) -> str:
+    # Nothing in a version needs to be escaped, nor in the field that stands for it.
+    return f'"route":"{INVOCATIONS_PATH}","model_version":"{version}"'
 
 
 def _version_of(reply: Invocation) -> str:

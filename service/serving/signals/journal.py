@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from service.serving.invocation import Invocation
-from service.serving.responder import Responder
+from service.serving.ledger import Ledger
 from service.serving.signals.access_log import AccessLog
 from service.serving.signals.entry import Digest, Entry
 from service.serving.signals.layout import DURATIONS_S, SIZES_BYTES
@@ -27,7 +27,7 @@ class Journal:
         access_log: AccessLog,
         *,
         trace_id: Callable[[], str] | None = None,
-        responder: Responder | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         """Take where invocations are counted and logged.
 
@@ -35,11 +35,11 @@ class Journal:
             meter: Counts.
             access_log: Logs.
             trace_id: Tells the trace that an invocation belongs to.
-            responder: Answers some by itself, and remembers them. It is not used where its answers could not
-                be noted as all others are.
+            ledger: Answers some by itself, and keeps them. It is not used where its answers could not be
+                noted as all others are.
         """
-        template = access_log.template(responder.fields) if responder and not trace_id else None
-        self.responder = None if template is None else responder
+        template = access_log.template(ledger.fields) if ledger and not trace_id else None
+        self.ledger = None if template is None else ledger
         self._template = (template or "").encode()
         self.is_awaited = False
         """Whether a flush is going to come."""
@@ -75,10 +75,10 @@ class Journal:
         asyncio.get_running_loop().call_later(_DELAY_S, self.flush)
 
     def flush(self) -> None:
-        """Count and log what was noted, and what was answered by the responder."""
+        """Count and log what was noted, and what the ledger has answered."""
         self.is_awaited = False
-        if self.responder:
-            answered = self.responder.take(
+        if self.ledger:
+            answered = self.ledger.take(
                 durations_s=DURATIONS_S,
                 sizes=SIZES_BYTES,
                 template=self._template,

@@ -13,7 +13,7 @@ from typing import Final
 from service.contract import INVOCATIONS_PATH
 from service.lazy import np
 from service.serving.invocation import Invocation
-from service.serving.responder import Answered
+from service.serving.ledger import Answered
 from service.serving.signals.board import Board
 from service.serving.signals.entry import Digest, Entry
 from service.serving.signals.layout import (
@@ -112,7 +112,7 @@ class Meter:
             self._cells[cell] += count
         self._add_counts(_DURATIONS, answered.durations)
         self._add_counts(_PAYLOADS, answered.sizes)
-        self._add(Digest(answered.segments, answered.bins))
+        self._add(Digest(answered.segments, answered.bins if self._edges is not None else ()))
 
     def _count_refusal(self, reply: Invocation) -> None:
         self._cells[request_cell(INVOCATIONS_PATH, reply.status)] += 1

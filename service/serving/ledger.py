@@ -41,36 +41,30 @@ class Answered(NamedTuple):
     """For the log."""
 
 
-class Responder:
-    """Answer requests with one model's labels, and keep what is counted; use it in the event loop alone."""
+class Ledger:
+    """Answer requests, and keep what is counted and logged of them; use it in the event loop alone."""
 
     def __init__(
-        self,
-        extension: Any,
-        about: tuple[Any, ...],
-        *,
-        readers: Mapping[Reader, int],
-        writers: Mapping[Media, int],
+        self, extension: Any, *, readers: Mapping[Reader, int], writers: Mapping[Media, int]
     ) -> None:
-        """Make one for a model.
+        """Begin one that is empty.
 
         Args:
             extension: The compiled one.
-            about: The model, as `Labeller` takes it.
             readers: What the extension calls them, those that it has.
             writers: The same.
         """
-        responder = extension.Responder(about, os.urandom(PREFIX_BYTES // 2).hex().encode())
-        self.respond = responder.respond
-        """(request, head, length, reader, writer, head of the answer) -> answer, or None"""
+        ledger = extension.Ledger(os.urandom(PREFIX_BYTES // 2).hex().encode())
+        self.respond = ledger.respond
+        """(labeller, request, head, length, reader, writer, answer's head, version) -> answer, or None"""
         self.fields = {
             name.removeprefix("FIELD_").lower(): chr(getattr(extension, name))
             for name in dir(extension)
             if name.startswith("FIELD_")
         }
-        """What stands in a template of log lines for what each line has of its own."""
+        """What stands in a log line's template for what each has of its own; the tag is the version."""
         self._max_bytes: int = extension.MAX_BODY
-        self._take = responder.take
+        self._take = ledger.take
         self._readers = readers
         self._writers = writers
 

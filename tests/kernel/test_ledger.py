@@ -11,7 +11,7 @@ import pytest
 
 from service.artifact import Artifact
 from service.serving.app import SegmentationApp, create_app
-from service.serving.responder import PREFIX_BYTES
+from service.serving.ledger import PREFIX_BYTES
 from service.serving.signals.access_log import AccessLog
 from service.serving.signals.board import Board
 from service.serving.signals.journal import Journal
@@ -238,11 +238,11 @@ def test_a_trace_is_told_of_every_request(artifact: Artifact) -> None:
         app = create_app(artifact, settings)
     log = AccessLog(settings, version="any")
     meter = Meter(Board())
-    responder = app._journal.responder
+    ledger = app._journal.ledger
 
-    assert responder is not None
-    assert Journal(meter, log, responder=responder).responder is responder
-    assert Journal(meter, log, responder=responder, trace_id=lambda: "1").responder is None
+    assert ledger is not None
+    assert Journal(meter, log, ledger=ledger).ledger is ledger
+    assert Journal(meter, log, ledger=ledger, trace_id=lambda: "1").ledger is None
 
 
 def test_the_server_s_own_headers_are_those_of_the_second(artifact: Artifact) -> None:
@@ -321,37 +321,42 @@ ABOUT = ((0.0, 0.0), (1.0, 1.0), False, ((1.0, 2.0), (5.0, 6.0)), (3, 4), (1.0,)
 HEAD = b"POST / HTTP/1.1\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [(), (ABOUT,), (ABOUT, b"1234567"), (ABOUT, "12345678"), (ABOUT[:-1], b"12345678"), (None, b"12345678")],
-)
-def test_a_responder_refuses_what_is_no_model(compiled: Any, arguments: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize("arguments", [(), (b"1234567",), ("12345678",), (b"12345678", 1), (None,)])
+def test_a_ledger_refuses_what_is_no_prefix(compiled: Any, arguments: tuple[Any, ...]) -> None:
     with pytest.raises((TypeError, ValueError)):
-        compiled.Responder(*arguments)
+        compiled.Ledger(*arguments)
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         (),
-        (HEAD, HEAD, 0, 0, 0),
-        ("x", HEAD, 0, 0, 0, b""),
-        (HEAD, "x", 0, 0, 0, b""),
-        (HEAD, HEAD, 0, 0, 0, "x"),
-        (HEAD, HEAD, -1, 0, 0, b""),
-        (HEAD, HEAD, 0, 3, 0, b""),
-        (HEAD, HEAD, 0, -1, 0, b""),
-        (HEAD, HEAD, 0, 0, 3, b""),
-        (HEAD, HEAD, 0, 0, "x", b""),
+        (HEAD, HEAD, 0, 0, 0, b""),
+        ("x", HEAD, 0, 0, 0, b"", b""),
+        (HEAD, "x", 0, 0, 0, b"", b""),
+        (HEAD, HEAD, 0, 0, 0, "x", b""),
+        (HEAD, HEAD, 0, 0, 0, b"", "x"),
+        (HEAD, HEAD, -1, 0, 0, b"", b""),
+        (HEAD, HEAD, 0, 3, 0, b"", b""),
+        (HEAD, HEAD, 0, -1, 0, b"", b""),
+        (HEAD, HEAD, 0, 0, 3, b"", b""),
+        (HEAD, HEAD, 0, 0, "x", b"", b""),
     ],
 )
-def test_a_responder_refuses_what_is_no_request(compiled: Any, arguments: tuple[Any, ...]) -> None:
+def test_a_ledger_refuses_what_is_no_request(compiled: Any, arguments: tuple[Any, ...]) -> None:
     with pytest.raises((TypeError, ValueError)):
-        compiled.Responder(ABOUT, b"12345678").respond(*arguments)
+        compiled.Ledger(b"12345678").respond(compiled.Labeller(*ABOUT), *arguments)
 
 
-def test_a_responder_leaves_other_requests_alone(compiled: Any) -> None:
-    responder = compiled.Responder(ABOUT, b"12345678")
+@pytest.mark.parametrize("labeller", [None, object(), b"", Board])
+def test_a_ledger_refuses_what_is_no_labeller(compiled: Any, labeller: object) -> None:
+    for other in (labeller, compiled.Ledger(b"12345678"), compiled.Labeller):
+        with pytest.raises(TypeError, match="Labeller"):
+            compiled.Ledger(b"12345678").respond(other, HEAD + b"[[1,2]]", HEAD, 7, 0, 0, b"", b"")
+
+
+def test_a_ledger_leaves_other_requests_alone(compiled: Any) -> None:
+    labeller, ledger = compiled.Labeller(*ABOUT), compiled.Ledger(b"12345678")
     request = HEAD + b"[[1,2]]"
     for text, head, length in [
         (request[:-1], HEAD, 7),
@@ -363,20 +368,20 @@ def test_a_responder_leaves_other_requests_alone(compiled: Any) -> None:
         (HEAD, HEAD, 0),
         (request, request, 0),
     ]:
-        assert responder.respond(text, head, length, 0, 0, b"OK ") is None
-    assert responder.respond(request, HEAD, 7, 0, 0, b"x" * 4097) is None
-    assert responder.take((), (), b"x", b"")[:4] == (0, 0.0, 0, 0)
-    answer = responder.respond(request, HEAD, 7, 0, 0, b"OK ")
+        assert ledger.respond(labeller, text, head, length, 0, 0, b"OK ", b"v1") is None
+    assert ledger.respond(labeller, request, HEAD, 7, 0, 0, b"x" * 4097, b"v1") is None
+    assert ledger.take((), (), b"x", b"")[:4] == (0, 0.0, 0, 0)
+    answer = ledger.respond(labeller, request, HEAD, 7, 0, 0, b"OK ", b"v1")
 
     assert answer == b"OK 1234567800000001\r\ncontent-length: 3\r\n\r\n[3]"
 
 
-def test_what_a_responder_has_counted_is_told_once(compiled: Any) -> None:
-    responder = compiled.Responder(ABOUT, b"12345678")
+def test_what_a_ledger_has_counted_is_told_once(compiled: Any) -> None:
+    labeller, ledger = compiled.Labeller(*ABOUT), compiled.Ledger(b"12345678")
     for body in (b"[[1,2]]", b"[[5,6],[0,0],[9,9]]"):
-        assert responder.respond(HEAD + body, HEAD, len(body), 0, 0, b"")
+        assert ledger.respond(labeller, HEAD + body, HEAD, len(body), 0, 0, b"", b"v1")
     template = b"\1 \2 \3 \4 \7.\n"
-    taken = responder.take((60.0,), (7, 10), template, b"now")
+    taken = ledger.take((60.0,), (7, 10), template, b"now")
 
     requests, seconds, bytes_in, bytes_out, durations, sizes, segments, ages, powers, lines = taken
     assert (requests, bytes_in, bytes_out) == (2, 26, 12)
@@ -387,9 +392,9 @@ def test_what_a_responder_has_counted_is_told_once(compiled: Any) -> None:
     assert _numbers(ages) == [1, 3]
     assert powers == b""
     assert lines == b"now 1 7 3 1234567800000001.\nnow 3 19 9 1234567800000002.\n"
-    again = responder.take((60.0,), (7, 10), template, b"now")
+    again = ledger.take((60.0,), (7, 10), template, b"now")
     assert again[:4] == (0, 0.0, 0, 0)
-    assert [_numbers(part) for part in again[4:9]] == [[0, 0], [0, 0, 0], [0, 0], [0, 0], []]
+    assert [_numbers(part) for part in again[4:9]] == [[0, 0], [0, 0, 0], [], [], []]
     assert again[9] == b""
 
 
@@ -410,40 +415,55 @@ def _numbers(counts: bytes) -> list[int]:
     ],
 )
 def test_nothing_is_lost_by_a_question_that_is_refused(compiled: Any, arguments: tuple[Any, ...]) -> None:
-    responder = compiled.Responder(ABOUT, b"12345678")
-    assert responder.respond(HEAD + b"[[1,2]]", HEAD, 7, 0, 0, b"")
+    labeller, ledger = compiled.Labeller(*ABOUT), compiled.Ledger(b"12345678")
+    assert ledger.respond(labeller, HEAD + b"[[1,2]]", HEAD, 7, 0, 0, b"", b"v1")
     if arguments != ():
         with pytest.raises((TypeError, ValueError)):
-            responder.take(*arguments)
+            ledger.take(*arguments)
 
-    assert responder.take((), (), b"", b"")[0] == 1
+    assert ledger.take((), (), b"", b"")[0] == 1
+
+
+def test_each_answer_has_the_tag_of_its_model(compiled: Any) -> None:
+    """And counts hold what the model with the most segments and bins needs."""
+    ledger, small = compiled.Ledger(b"12345678"), compiled.Labeller(*ABOUT)
+    large = compiled.Labeller(*ABOUT[:3], ((1.0, 2.0),) * 5, tuple(range(5)), None, (2.0,))
+    for labeller, tag in ((small, b"one"), (large, b"x" * 300), (small, b"")):
+        assert ledger.respond(labeller, HEAD + b"[[5,6]]", HEAD, 7, 0, 0, b"", tag)
+        del tag
+    taken = ledger.take((), (), b"\x08\n", b"")
+
+    assert taken[9] == b"one\n" + b"x" * 256 + b"\n\n"
+    assert _numbers(taken[6]) == [1, 2, 0, 0, 0]
+    assert _numbers(taken[7]) == [0, 2]
+    assert _numbers(taken[8]) == [0, 1]
+    assert [_numbers(part) for part in ledger.take((), (), b"", b"")[6:9]] == [[], [], []]
 
 
 @pytest.mark.parametrize("decimals", [2, 3])
 def test_milliseconds_are_written_as_python_writes_them(compiled: Any, decimals: int) -> None:
-    responder = compiled.Responder(ABOUT, b"12345678")
+    labeller, ledger = compiled.Labeller(*ABOUT), compiled.Ledger(b"12345678")
     body = b"[" + b",".join([b"[1,2]"] * 1300) + b"]"
     for _ in range(50):
-        assert responder.respond(HEAD + body, HEAD, len(body), 0, 0, b"")
+        assert ledger.respond(labeller, HEAD + body, HEAD, len(body), 0, 0, b"", b"v1")
     field = compiled.FIELD_MS_2 if decimals == 2 else compiled.FIELD_MS_3
-    taken = responder.take((), (), bytes([field]) + b"\n", b"")
+    taken = ledger.take((), (), bytes([field]) + b"\n", b"")
     written = taken[9].decode().split()
 
     assert all(re.fullmatch(rf"\d+\.\d{{{decimals}}}", text) for text in written)
     assert sum(map(float, written)) == pytest.approx(taken[1] * 1e3, abs=50 * 0.5 * 10**-decimals)
 
 
-def test_a_responder_holds_no_memory_after_it(compiled: Any) -> None:
+def test_a_ledger_holds_no_memory_after_it(compiled: Any) -> None:
     body = b"[" + b",".join([b"[1,2]"] * 1300) + b"]"
 
     def use(times: int) -> int:
-        for _ in range(times):
-            responder = compiled.Responder(ABOUT, b"12345678")
+        for number in range(times):
+            labeller, ledger = compiled.Labeller(*ABOUT), compiled.Ledger(b"12345678")
             for _ in range(10):
-                assert responder.respond(HEAD + body, HEAD, len(body), 0, 0, b"")
-            assert responder.take((), (), b"\1\7\n" * 5, b"now")[0] == 10
-            with pytest.raises(TypeError):
-                compiled.Responder((), b"12345678")
+                assert ledger.respond(labeller, HEAD + body, HEAD, len(body), 0, 0, b"", b"v1")
+            assert ledger.take((), (), b"\1\7\n" * 5, b"now")[0] == 10
+            assert ledger.respond(labeller, HEAD + body, HEAD, len(body), 0, 0, b"", b"untold" * number)
         status = Path("/proc/self/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0])
 
@@ -453,4 +473,4 @@ def test_a_responder_holds_no_memory_after_it(compiled: Any) -> None:
 
 
 def test_prefixes_of_ids_have_the_length_that_the_kernel_takes(compiled: Any) -> None:
-    assert compiled.Responder(ABOUT, b"1" * PREFIX_BYTES)
+    assert compiled.Ledger(b"1" * PREFIX_BYTES)

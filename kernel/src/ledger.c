@@ -1,5 +1,5 @@
 /* Offer to Python what answers a whole request at once, and what it has counted and logged since it was asked last. */
-#include "responder.h"
+#include "ledger.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,53 +10,51 @@
 
 typedef struct {
     PyObject_HEAD
-    kernel_model model;
     kernel_ledger *ledger;
+    PyObject *tags[KERNEL_MAX_ENTRIES]; /* of its entries */
     atomic_flag is_busy;
-} responder;
+} ledger_object;
 
-static PyObject *responder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *ledger_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    PyObject *about;
     const char *prefix;
     Py_ssize_t prefix_length;
-    responder *self;
+    ledger_object *self;
     if (kwargs && PyDict_Size(kwargs)) {
-        PyErr_SetString(PyExc_TypeError, "Responder takes no keywords");
+        PyErr_SetString(PyExc_TypeError, "Ledger takes no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "O!y#:Responder", &PyTuple_Type, &about, &prefix, &prefix_length)) {
+    if (!PyArg_ParseTuple(args, "y#:Ledger", &prefix, &prefix_length)) {
         return NULL;
     }
     if (prefix_length != KERNEL_PREFIX_BYTES) {
         PyErr_Format(PyExc_ValueError, "the prefix must have %d bytes", KERNEL_PREFIX_BYTES);
         return NULL;
     }
-    if (!(self = (responder *)allocate(type, 0))) {
+    if (!(self = (ledger_object *)allocate(type, 0))) {
         return NULL;
     }
     atomic_flag_clear(&self->is_busy);
-    if (!begin_model(&self->model, about)) {
-        Py_DECREF(self);
-        return NULL;
-    }
-    self->ledger = malloc(sizeof *self->ledger);
-    if (!self->ledger || !kernel_ledger_begin(self->ledger, &self->model, prefix)) {
-        free(self->ledger);
-        self->ledger = NULL;
+    if (!(self->ledger = malloc(sizeof *self->ledger))) { /* of the buffer, what is not used is never touched */
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
+    kernel_ledger_begin(self->ledger, prefix);
     return (PyObject *)self;
 }
 
-static void responder_dealloc(PyObject *object) {
-    responder *self = (responder *)object;
+static void release_tags(ledger_object *self) {
+    for (size_t i = 0; i < self->ledger->n_entries; i++) {
+        Py_CLEAR(self->tags[i]);
+    }
+}
+
+static void ledger_dealloc(PyObject *object) {
+    ledger_object *self = (ledger_object *)object;
     PyTypeObject *type = Py_TYPE(object);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    end_model(&self->model);
     if (self->ledger) {
-        kernel_ledger_end(self->ledger);
+        release_tags(self);
         free(self->ledger);
     }
     release(object);
@@ -78,12 +76,12 @@ static int read_bytes(PyObject *object, const uint8_t **text, size_t *length) {
 
 static int read_request(kernel_request *request, PyObject *const *args, Py_ssize_t n_args) {
     Py_ssize_t numbers[3];
-    if (n_args != 6) {
-        PyErr_SetString(PyExc_TypeError, "respond takes request, head, length, reader, media and answer_head");
+    if (n_args != 8) {
+        PyErr_SetString(PyExc_TypeError, "respond takes labeller, request, head, length, reader, media, answer_head, tag");
         return 0;
     }
     for (int i = 0; i < 3; i++) {
-        numbers[i] = PyLong_AsSsize_t(args[i + 2]);
+        numbers[i] = PyLong_AsSsize_t(args[i + 3]);
         if (numbers[i] == -1 && PyErr_Occurred()) {
             return 0;
         }
@@ -96,23 +94,36 @@ static int read_request(kernel_request *request, PyObject *const *args, Py_ssize
     request->body_length = (size_t)numbers[0];
     request->reader = (enum kernel_reader)numbers[1];
     request->media = (enum kernel_media)numbers[2];
-    return read_bytes(args[0], &request->text, &request->length) &&
-           read_bytes(args[1], &request->head, &request->head_length) &&
-           read_bytes(args[5], &request->answer_head, &request->answer_head_length);
+    return read_bytes(args[1], &request->text, &request->length) &&
+           read_bytes(args[2], &request->head, &request->head_length) &&
+           read_bytes(args[6], &request->answer_head, &request->answer_head_length) &&
+           read_bytes(args[7], &request->tag, &request->tag_length);
 }
 
-static PyObject *responder_respond(PyObject *object, PyObject *const *args, Py_ssize_t n_args) {
-    responder *self = (responder *)object;
+/* Return the model of a Labeller; NULL where it is something else. */
+static const kernel_model *model_of(ledger_object *self, PyObject *object) {
+    const module_state *state = PyModule_GetState(PyType_GetModule(Py_TYPE((PyObject *)self)));
+    if ((PyObject *)Py_TYPE(object) != state->labeller_type) {
+        PyErr_SetString(PyExc_TypeError, "respond takes a Labeller");
+        return NULL;
+    }
+    return &((labeller_object *)object)->model;
+}
+
+static PyObject *ledger_respond(PyObject *object, PyObject *const *args, Py_ssize_t n_args) {
+    ledger_object *self = (ledger_object *)object;
     kernel_request request;
     kernel_response response;
+    const kernel_model *model;
     PyObject *answer;
-    if (!read_request(&request, args, n_args)) {
+    if (!read_request(&request, args, n_args) || !(model = model_of(self, args[0]))) {
         return NULL;
     }
     if (atomic_flag_test_and_set(&self->is_busy)) {
         Py_RETURN_NONE;
     }
-    if (kernel_respond(self->ledger, &self->model, &request, &response) == KERNEL_ANSWERED) {
+    if (kernel_respond(self->ledger, model, &request, &response) == KERNEL_ANSWERED) {
+        self->tags[self->ledger->n_entries - 1] = Py_NewRef(args[7]);
         answer = PyBytes_FromStringAndSize((const char *)response.text, (Py_ssize_t)response.length);
     } else {
         answer = Py_NewRef(Py_None);
@@ -158,7 +169,7 @@ static PyObject *make_lines(const kernel_ledger *ledger, const uint8_t *template
     return lines;
 }
 
-static PyObject *count_all(const kernel_ledger *ledger, const kernel_model *model, const double *durations_s,
+static PyObject *count_all(const kernel_ledger *ledger, const double *durations_s,
                            Py_ssize_t n_durations, const double *sizes, Py_ssize_t n_sizes, PyObject *lines) {
     int64_t by_duration[KERNEL_BOUNDS + 1] = {0}, by_size[KERNEL_BOUNDS + 1] = {0}, nanoseconds = 0;
     size_t bytes_in = 0, bytes_out = 0;
@@ -173,14 +184,14 @@ static PyObject *count_all(const kernel_ledger *ledger, const kernel_model *mode
                          (Py_ssize_t)bytes_in, (Py_ssize_t)bytes_out, (const char *)by_duration,
                          (Py_ssize_t)((size_t)(n_durations + 1) * sizeof *by_duration), (const char *)by_size,
                          (Py_ssize_t)((size_t)(n_sizes + 1) * sizeof *by_size), (const char *)ledger->clusters,
-                         (Py_ssize_t)((size_t)model->n_clusters * sizeof *ledger->clusters),
-                         (const char *)ledger->bins[0], (Py_ssize_t)((size_t)model->n_bins[0] * sizeof **ledger->bins),
-                         (const char *)ledger->bins[1], (Py_ssize_t)((size_t)model->n_bins[1] * sizeof **ledger->bins),
+                         (Py_ssize_t)((size_t)ledger->n_clusters * sizeof *ledger->clusters),
+                         (const char *)ledger->bins[0], (Py_ssize_t)((size_t)ledger->n_bins[0] * sizeof **ledger->bins),
+                         (const char *)ledger->bins[1], (Py_ssize_t)((size_t)ledger->n_bins[1] * sizeof **ledger->bins),
                          lines);
 }
 
-static PyObject *responder_take(PyObject *object, PyObject *args) {
-    responder *self = (responder *)object;
+static PyObject *ledger_take(PyObject *object, PyObject *args) {
+    ledger_object *self = (ledger_object *)object;
     PyObject *durations, *sizes, *lines, *taken;
     double durations_s[KERNEL_BOUNDS], size_bounds[KERNEL_BOUNDS];
     Py_ssize_t n_durations, n_sizes, template_length, time_length;
@@ -198,47 +209,49 @@ static PyObject *responder_take(PyObject *object, PyObject *args) {
     }
     lines = make_lines(self->ledger, (const uint8_t *)template, (size_t)template_length, (const uint8_t *)time,
                        (size_t)time_length);
-    taken = lines ? count_all(self->ledger, &self->model, durations_s, n_durations, size_bounds, n_sizes, lines) : NULL;
+    taken = lines ? count_all(self->ledger, durations_s, n_durations, size_bounds, n_sizes, lines) : NULL;
     Py_XDECREF(lines);
     if (taken) {
-        kernel_ledger_clear(self->ledger, &self->model);
+        release_tags(self);
+        kernel_ledger_clear(self->ledger);
     }
     atomic_flag_clear(&self->is_busy);
     return taken;
 }
 
-static PyMethodDef responder_methods[] = {
-    {"respond", (PyCFunction)(void (*)(void))responder_respond, METH_FASTCALL,
-     "respond(request, head, length, reader, media, answer_head)\n--\n\n"
+static PyMethodDef ledger_methods[] = {
+    {"respond", (PyCFunction)(void (*)(void))ledger_respond, METH_FASTCALL,
+     "respond(labeller, request, head, length, reader, media, answer_head, tag)\n--\n\n"
      "Return the whole answer to a request with this head and a payload of this length; None where it is another\n"
-     "request, its payload is not plain, or too much is kept. The answer's head ends with `x-request-id: `."},
-    {"take", responder_take, METH_VARARGS,
+     "request, its payload is not plain, or too much is kept. The answer's head ends with `x-request-id: `; the tag\n"
+     "is for the log."},
+    {"take", ledger_take, METH_VARARGS,
      "take(durations, sizes, template, time)\n--\n\n"
      "Return of all answers since the last time: how many, seconds, bytes in, bytes out; int64 counts by duration, by\n"
      "size of the payload, by cluster, by bin of the first and of the second feature; and lines for the log."},
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot responder_slots[] = {
-    {Py_tp_doc, "Responder(about, prefix)\n--\n\nAnswer requests with the labels of the model of `Labeller(*about)`."},
-    {Py_tp_new, (void *)responder_new},
-    {Py_tp_dealloc, (void *)responder_dealloc},
-    {Py_tp_methods, responder_methods},
+static PyType_Slot ledger_slots[] = {
+    {Py_tp_doc, "Ledger(prefix)\n--\n\nAnswer requests, and keep what is counted and logged of them."},
+    {Py_tp_new, (void *)ledger_new},
+    {Py_tp_dealloc, (void *)ledger_dealloc},
+    {Py_tp_methods, ledger_methods},
     {0, NULL},
 };
 
-static PyType_Spec responder_spec = {
-    .name = "segserve_kernel.Responder",
-    .basicsize = sizeof(responder),
+static PyType_Spec ledger_spec = {
+    .name = "segserve_kernel.Ledger",
+    .basicsize = sizeof(ledger_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = responder_slots,
+    .slots = ledger_slots,
 };
 
-int add_responder(PyObject *module) {
+int add_ledger(PyObject *module) {
     static const char *const FIELDS[] = {"FIELD_TIME", "FIELD_RECORDS", "FIELD_BYTES_IN",  "FIELD_BYTES_OUT",
-                                         "FIELD_MS_2", "FIELD_MS_3",    "FIELD_REQUEST_ID"};
-    PyObject *type = PyType_FromModuleAndSpec(module, &responder_spec, NULL);
-    int failed = !type || PyModule_AddObjectRef(module, "Responder", type) < 0 ||
+                                         "FIELD_MS_2", "FIELD_MS_3",    "FIELD_REQUEST_ID", "FIELD_TAG"};
+    PyObject *type = PyType_FromModuleAndSpec(module, &ledger_spec, NULL);
+    int failed = !type || PyModule_AddObjectRef(module, "Ledger", type) < 0 ||
                  PyModule_AddIntConstant(module, "MAX_BODY", KERNEL_MAX_BODY) < 0;
     Py_XDECREF(type);
     for (int field = KERNEL_FIELD_TIME; !failed && field < KERNEL_FIELDS_END; field++) {
