@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build a free-threaded CPython from Debian's source, and run there what threads share of the compiled kernel.
+# Build a free-threaded CPython from Debian's source, and run there what threads share.
 #
 #   tests/free_threaded/run.sh [FOLDER]     default: build/free-threaded; the interpreter is kept there
 #
@@ -18,7 +18,7 @@ fetch() { # the newest source that the machine's own mirror has
     for suite in $SUITES; do
         echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
     done >"$folder/apt/sources.list"
-    apt() { apt-get -qq -o Dir::Etc::sourcelist="$folder/apt/sources.list" -o Dir::Etc::sourceparts=- \
+    apt() { apt-get -qq -o APT::Sandbox::User=root -o Dir::Etc::sourcelist="$folder/apt/sources.list" -o Dir::Etc::sourceparts=- \
         -o Dir::State::lists="$folder/apt/lists" -o Dir::Cache="$folder/apt" "$@"; }
     apt update
     for suite in $SUITES; do
@@ -34,9 +34,9 @@ if [ ! -x "$python" ]; then
     (cd "$folder/source" && ./configure --quiet --disable-gil --prefix="$folder/python" && make -s -j"$(nproc)" &&
         make -s install) >"$folder/build.log" 2>&1 || { tail -20 "$folder/build.log"; exit 1; }
 fi
-if [ ! -x "$folder/venv/bin/python" ]; then
+if [ ! -x "$folder/venv/bin/pytest" ]; then
     "$python" -m venv "$folder/venv"
-    "$folder/venv/bin/python" -m pip install --quiet numpy pytest setuptools
+    "$folder/venv/bin/python" -m pip install --quiet --only-binary :all: numpy pytest setuptools
 fi
 "$folder/venv/bin/python" -m pip install --quiet --no-build-isolation --no-deps --force-reinstall ./kernel
 "$folder/venv/bin/python" -c '
@@ -44,4 +44,5 @@ import sys, segserve_kernel
 assert not sys._is_gil_enabled(), "the kernel has brought the lock back"
 print(sys.version, "- without a lock")'
 # The rest of segserve cannot be installed there: orjson, among others, has nothing for it.
-"$folder/venv/bin/python" -m pytest --noconftest -p tests.free_threaded.kernel -o addopts= -q tests/kernel/test_threads.py
+"$folder/venv/bin/python" -m pytest -c /dev/null --rootdir . --import-mode=importlib -p no:cacheprovider \
+    --noconftest -p tests.free_threaded.kernel -q tests/kernel/test_threads.py tests/serving/test_admission_threads.py
