@@ -6,13 +6,14 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from service.artifact import Artifact
+from service.artifact import MODEL, Artifact, Provenance, pack
 from service.model import Golden, Segment, SegmentModel
 from service.serving.invocation import Invocation, ServedModel, invoke
 from service.transform import Transform
@@ -220,3 +221,17 @@ def make_served(k: int, *, transform: Transform = Transform.NONE, seed: int = 7)
 def _served(artifact: Artifact) -> ServedModel:
     """Return the trained model as a server holds it."""
     return ServedModel(model=artifact.model, version=artifact.manifest.model_version)
+
+
+def upside_down(artifact: Artifact) -> bytes:
+    """Return an artifact that gives the labels of the other one in reverse order."""
+    document = json.loads(artifact.files[MODEL])
+    k = len(document["centroids"])
+    document["centroids"].reverse()
+    document["segments"] = [
+        {**segment, "id": number} for number, segment in enumerate(reversed(document["segments"]))
+    ]
+    document["golden"]["clusters"] = [k - 1 - label for label in document["golden"]["clusters"]]
+    provenance = Provenance(python="3", libraries={}, git_revision=None, data_digest="0" * 64)
+    files = {MODEL: json.dumps(document).encode()}
+    return pack(files, provenance=provenance, created=datetime(2026, 11, 23, tzinfo=UTC))[1]

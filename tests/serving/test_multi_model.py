@@ -9,7 +9,6 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,13 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from service.artifact import MANIFEST, MODEL, Artifact, Provenance, pack
+from service.artifact import MANIFEST, Artifact
 from service.serving.app import SegmentationApp, create_app
 from service.serving.multi_model import _FREEZE_EVERY, PAGE_SIZE
 from service.settings import read_settings
 from service.store import Store
 from tests.conftest import DEADLINE_S, RunningServer, Starter, start_server, wait_until
-from tests.serving.conftest import DEFAULT_BODY, check_refusal
+from tests.serving.conftest import DEFAULT_BODY, check_refusal, upside_down
 
 ON = {"SAGEMAKER_MULTI_MODEL": "true"}
 NAMES = (f"model-{number}" for number in count())
@@ -48,20 +47,6 @@ def _prefix(tmp_path_factory: pytest.TempPathFactory, store_path: Path, artifact
     (prefix / "models" / "broken" / "model" / MANIFEST).write_text("{")
     (prefix / "models" / "upside-down.tar.gz").write_bytes(upside_down(artifact))
     return prefix
-
-
-def upside_down(artifact: Artifact) -> bytes:
-    """Return an artifact that gives the labels of the other one in reverse order."""
-    document = json.loads(artifact.files[MODEL])
-    k = len(document["centroids"])
-    document["centroids"].reverse()
-    document["segments"] = [
-        {**segment, "id": number} for number, segment in enumerate(reversed(document["segments"]))
-    ]
-    document["golden"]["clusters"] = [k - 1 - label for label in document["golden"]["clusters"]]
-    provenance = Provenance(python="3", libraries={}, git_revision=None, data_digest="0" * 64)
-    files = {MODEL: json.dumps(document).encode()}
-    return pack(files, provenance=provenance, created=datetime(2026, 11, 23, tzinfo=UTC))[1]
 
 
 @pytest.fixture(name="labels", scope="module")
