@@ -20,6 +20,8 @@ from service.settings import read_settings
 
 _TURNS = 12
 """Of the loop, in which a payload is parsed a step at a time, and a small one answered."""
+_MANY_TURNS = 100
+"""In which a small request is surely answered; one that is cut short never is."""
 
 
 class Wire(asyncio.Transport):
@@ -97,14 +99,14 @@ class Peer:
 
         return counted
 
-    async def ask(self, request: bytes, *, wait_s: float = 30.0) -> bytes:
-        """Return what is answered to a request, to several, or to a part of one: that waits in vain."""
+    async def ask(self, request: bytes, *, is_whole: bool = True) -> bytes:
+        """Return what is answered to a request, to several, or to what may be a part of one."""
         self.wire.written.clear()
         self.protocol.data_received(request)
-        for _ in range(_TURNS):
+        for _ in range(_TURNS if is_whole else _MANY_TURNS):
             await asyncio.sleep(0)
-        if self.protocol.tasks:
-            await asyncio.wait(self.protocol.tasks, timeout=wait_s)
+        if self.protocol.tasks and is_whole:  # of a thread
+            await asyncio.wait(self.protocol.tasks, timeout=30)
         return b"".join(self.wire.written)
 
 
