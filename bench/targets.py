@@ -10,7 +10,6 @@ from bench.models import ManyResults
 from bench.servers import ServerName
 from bench.serving import MANY, ONE, Sample, ServingResults, Workload
 from bench.training import Training
-from service.training.candidates import LARGE
 
 MIN_HELLO_RATIO: Final = 0.95
 MIN_PLAIN_RATIO: Final = 20.0
@@ -148,17 +147,14 @@ def start_ratio(results: ServingResults) -> float:
 def growth(trainings: Sequence[Training]) -> float:
     """Return the CPU time of a further record at the largest size, as a multiple of that at the next smaller.
 
-    1 is linear. The smallest run stands for start-up and is taken off both: the smallest of those whose sweep
-    looks at samples, as that of larger ones does, where there are enough of them. Of each size the least CPU
-    time counts, since noise only ever adds.
+    1 is linear. The smallest run stands for start-up and is taken off both; of each size the least CPU time
+    counts, since noise only ever adds.
     """
     least: dict[int, float] = {}
     for training in trainings:
         if training.k != "auto":
             least[training.records] = min(training.cpu_s, least.get(training.records, float("inf")))
-    sizes = sorted(least)
-    sampled = [size for size in sizes if size > LARGE]
-    small, *_, middle, large = sampled if len(sampled) > 2 else sizes  # three make two differences
+    small, *_, middle, large = sorted(least)
     at_large = (least[large] - least[small]) / (large - small)
     at_middle = (least[middle] - least[small]) / (middle - small)
     return at_large / max(at_middle, LEAST_RECORD_S)
