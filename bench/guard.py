@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import uvloop
 from uvicorn.config import Config
@@ -33,6 +33,8 @@ from service.serving.media import make_plan
 from service.serving.protocol import ShortcutProtocol
 from service.settings import KernelUse, OnError, read_settings
 from service.transform import Transform
+
+T = TypeVar("T", bound=HttpToolsProtocol)
 
 _ROUNDS: Final = 100
 _REQUESTS: Final = 200
@@ -177,6 +179,12 @@ async def _feed(protocol: HttpToolsProtocol, request: bytes) -> None:
 
 
 def _connect(app: Any, protocol_class: type[HttpToolsProtocol]) -> tuple[HttpToolsProtocol, _Wire]:
+    wire = _Wire()
+    return connect(app, protocol_class, wire, ServerState()), wire
+
+
+def connect(app: Any, protocol_class: type[T], transport: asyncio.Transport, state: ServerState) -> T:
+    """Return one connection to an application, whose answers go into a transport without a socket."""
     config = Config(
         app,
         http=protocol_class,
@@ -187,10 +195,9 @@ def _connect(app: Any, protocol_class: type[HttpToolsProtocol]) -> tuple[HttpToo
         lifespan="off",
     )
     config.load()
-    protocol = protocol_class(config, ServerState(), {})
-    wire = _Wire()
-    protocol.connection_made(wire)
-    return protocol, wire
+    protocol = protocol_class(config, state, {})
+    protocol.connection_made(transport)
+    return protocol
 
 
 def _post(body: bytes) -> bytes:

@@ -216,7 +216,7 @@ class FastLane:
 
     def keep_head(self, head: bytes, url: bytes, headers: InvocationHeaders) -> None:
         """Keep what the parser found in the head of a request that was answered at once."""
-        with contextlib.suppress(InvocationError):  # of a request that was refused for its headers, or its size
+        with contextlib.suppress(InvocationError):  # of one refused for its headers or its size
             self.check_size(headers.length)
             plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
             ledger = self.journal.ledger

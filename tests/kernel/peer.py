@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from bench.guard import connect
 from service.artifact import Artifact
 from service.contract import INVOCATIONS_PATH
 from service.serving.app import SegmentationApp, create_app
@@ -61,22 +61,11 @@ class Peer:
     """Hold one connection to an application, without a socket."""
 
     def __init__(self, app: SegmentationApp) -> None:
-        config = Config(
-            app,
-            http=ShortcutProtocol,
-            ws="none",
-            proxy_headers=False,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-        )
-        config.load()
         self.app = app
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"Tue, 24 Nov 2026 00:00:00 GMT"), (b"server", b"any")]
-        self.protocol = ShortcutProtocol(config, self.state, {})
         self.wire = Wire()
-        self.protocol.connection_made(self.wire)
+        self.protocol = connect(app, ShortcutProtocol, self.wire, self.state)
         self.taken = 0
         """Answers that the kernel gave whole."""
         respond = self.protocol._respond_to
