@@ -1,5 +1,7 @@
 """A segment's number goes on meaning the same people, from version to version."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,3 +295,14 @@ def test_cells_are_continued_like_their_customers(first: TrainedModel) -> None:
         np.array(records.fit.partition.centroids), abs=1e-4
     )
     assert cells.fit.inertia == pytest.approx(records.fit.inertia, rel=1e-4)
+
+
+def test_what_runs_before_files_are_read_loads_no_sklearn() -> None:
+    """It is imported meanwhile, which takes as long as reading millions of records."""
+    rooms = (
+        "service.training.lineage, service.training.dataset, service.training.survey, service.training.names"
+    )
+    script = f"import sys, {rooms}; print(sorted({{'scipy', 'sklearn', 'skops'}} & set(sys.modules)))"
+    command = [sys.executable, "-c", script]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
