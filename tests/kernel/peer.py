@@ -92,11 +92,20 @@ class Peer:
         """Return what is answered to a request, to several, or to what may be a part of one."""
         self.wire.written.clear()
         self.protocol.data_received(request)
-        for _ in range(_TURNS if is_whole else _MANY_TURNS):
-            await asyncio.sleep(0)
-        if self.protocol.tasks and is_whole:  # of a thread
-            await asyncio.wait(self.protocol.tasks, timeout=30)
+        async with asyncio.timeout(30):
+            await _turn(_TURNS if is_whole else _MANY_TURNS)
+            while self.protocol.tasks and (is_whole or not self._waits_for_more()):  # for a thread
+                await _turn(_MANY_TURNS)
         return b"".join(self.wire.written)
+
+    def _waits_for_more(self) -> bool:
+        """Tell whether what is not answered yet is a request whose end has not come."""
+        return not self.protocol.pipeline and self.protocol.cycle.more_body
+
+
+async def _turn(times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
 
 
 def post(body: bytes, *headers: str) -> bytes:
