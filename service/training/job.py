@@ -59,9 +59,11 @@ class JobFolders:
 def run_job(prefix: Path, *, settings: Settings | None = None) -> None:
     """Train as SageMaker asks; a failure is also written to the failure file.
 
+    SIGTERM ends the process with STOPPED until the job is over, and does nothing after that: the exit code
+    tells then how the job ended.
+
     Raises:
         ServiceError: The job failed.
-        SystemExit: It was stopped by SIGTERM.
     """
     folders = JobFolders.below(prefix)
     signal.signal(signal.SIGTERM, _stop)
@@ -75,6 +77,8 @@ def run_job(prefix: Path, *, settings: Settings | None = None) -> None:
         message = f"training failed unexpectedly ({type(exc).__name__}); the log has the trace"
         _write_failure(folders.output, message)
         raise ServiceError(message) from exc
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _run(folders: JobFolders, settings: Settings) -> None:
@@ -238,6 +242,10 @@ def _write_failure(output: Path, message: str) -> None:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """Stop cleanly within the 120 s that SageMaker gives (C81); no half-written model is left valid."""
-    _logger.warning("Stopped by SIGTERM before the model was complete")
-    raise SystemExit(STOPPED)
+    """Stop within the 120 s that SageMaker gives (C81); a model without its manifest is none.
+
+    An exception would not do: it may come amid an import or a callback in C, which make another of it, or
+    lose it. Nor would a log line: the signal may have come amid another.
+    """
+    os.write(2, b"Stopped by SIGTERM before the model was complete\n")
+    os._exit(STOPPED)

@@ -214,3 +214,39 @@ def test_sigterm_stops_a_job_without_leaving_half_a_model(prefix: Path) -> None:
     assert process.wait(120) == 143
     assert "Stopped by SIGTERM" in log.read_text()
     assert not (prefix / "model" / "manifest.json").exists()
+
+
+STUBBORN = """
+import os, signal
+from service.training import job
+
+signal.signal(signal.SIGTERM, job._stop)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except BaseException:
+    print("went on")
+"""
+
+
+def test_sigterm_stops_a_job_where_no_exception_would() -> None:
+    """As an extension module that begins: it turns whatever it meets into an ImportError."""
+    result = subprocess.run([sys.executable, "-c", STUBBORN], capture_output=True, text=True, check=False)
+
+    assert result.returncode == 143
+    assert result.stdout == ""
+    assert result.stderr == "Stopped by SIGTERM before the model was complete\n"
+
+
+def test_sigterm_after_a_job_changes_nothing(prefix: Path) -> None:
+    program = (
+        "import os, signal, sys, pathlib; from service.training.job import run_job\n"
+        "run_job(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    command = [sys.executable, "-c", program, str(prefix)]
+    environment = clean_environment(SERVICE_PREFIX=str(prefix))
+    result = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, check=False
+    )
+
+    assert result.returncode == 0
+    assert read_artifact(prefix / "model").model.segments
