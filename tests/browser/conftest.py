@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,9 @@ for clause, verdict, sentence in (
                       "detail": "seen: " + sys.argv[1]}), flush=True)
 sys.exit(1)
 """
+NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
+"""Chromium breaks off requests to any address with it when a container's network comes or goes."""
+
 Live = dict[str, Any]
 
 
@@ -53,12 +56,23 @@ class Page:
 
     driver: Chrome
     downloads: Path
+    said: list[str] = field(default_factory=list)
+    """Errors in the browser's console that nobody has asked for yet."""
 
     def open(self, url: str, view: str, *, heading: str | None = None) -> None:
-        """Load a view afresh and wait until it is drawn."""
-        self.driver.get("about:blank")
-        self.driver.get(f"{url}/#/{view}")
-        self.wait(lambda: bool(self.find("h1")) and not self.find(".loading"), what=f"the view {view}")
+        """Load a view afresh and wait until it is drawn; again where the network changed meanwhile."""
+
+        def load() -> None:
+            self.driver.get("about:blank")
+            self.driver.get(f"{url}/#/{view}")
+
+        def is_drawn() -> bool:
+            if self._has_network_changed():
+                load()
+            return bool(self.find("h1")) and not self.find(".loading")
+
+        load()
+        self.wait(is_drawn, what=f"the view {view}")
         if heading:
             assert self.one("h1").text == heading
 
@@ -135,8 +149,16 @@ class Page:
 
     def complaints(self) -> list[str]:
         """Return the errors of the browser's console since it was last asked, the policy's among them."""
+        self._has_network_changed()
+        said, self.said = self.said, []
+        return said
+
+    def _has_network_changed(self) -> bool:
+        """Read the browser's console; tell whether requests were broken off since it was last read."""
         entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium has no types here
-        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+        errors = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+        self.said += [text for text in errors if NETWORK_CHANGED not in text]
+        return any(NETWORK_CHANGED in text for text in errors)
 
 
 @pytest.fixture(name="chromium", scope="session")
