@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from bench.large import EXPRESSIONS, GROUP_CSV, SCORE, SKLEARN, TRAIN_CSV, TRAIN_PARQUET, LargeResults
+from bench.large import (
+    EXPRESSIONS,
+    GROUP_CSV,
+    SCORE,
+    SKLEARN,
+    SKLEARN_TEN,
+    TRAIN_CSV,
+    TRAIN_PARQUET,
+    LargeResults,
+)
 from bench.models import ManyResults
 from bench.servers import ServerName
 from bench.serving import MANY, ONE, Sample, ServingResults, Workload
@@ -100,11 +109,14 @@ def large_targets(results: LargeResults) -> list[Target]:
     scoring = f"scoring {results.records:,} records"
     return [
         Target(f"{name}, CSV: x GROUP BY", wall(TRAIN_CSV, to=GROUP_CSV), MAX_GROUP_RATIO),
-        Target(
-            f"{name}, Parquet: scikit-learn's time x ours",
-            wall(SKLEARN, to=TRAIN_PARQUET),
-            MIN_SKLEARN_RATIO,
-            is_floor=True,
+        *(
+            Target(
+                f"{name}, Parquet: {starts} of scikit-learn's, time x ours",
+                wall(sklearn, to=TRAIN_PARQUET),
+                MIN_SKLEARN_RATIO,
+                is_floor=True,
+            )
+            for starts, sklearn in (("one start", SKLEARN), ("ten starts", SKLEARN_TEN))
         ),
         Target(f"{name}, CSV, peak MB", peak_mb(TRAIN_CSV), MAX_LARGE_MB),
         Target(f"{name}, Parquet, peak MB", peak_mb(TRAIN_PARQUET), MAX_LARGE_MB),

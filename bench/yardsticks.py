@@ -73,8 +73,8 @@ def group(path: Path) -> dict[str, Any]:
     return {"cells": len(cells), "records": int(cells["n"].sum())}
 
 
-def fit(path: Path, model_path: Path) -> dict[str, Any]:
-    """Fit all records by scikit-learn's defaults, and compare the inertia with that of a model."""
+def fit(path: Path, model_path: Path, starts: int) -> dict[str, Any]:
+    """Fit all records by scikit-learn from so many starts, and compare the inertia with that of a model."""
     started = time.perf_counter()
     import numpy as np  # noqa: PLC0415  # the bare GROUP BY needs none of it
     from sklearn.cluster import KMeans  # noqa: PLC0415  # the bare GROUP BY needs none of it
@@ -87,7 +87,7 @@ def fit(path: Path, model_path: Path) -> dict[str, Any]:
     vectors = frame.select("Age", power=power).collect(engine="streaming").to_numpy()
     scaler = StandardScaler().fit(vectors)
     scaled = scaler.transform(vectors)
-    kmeans = KMeans(len(model["centroids"]), random_state=42).fit(scaled)
+    kmeans = KMeans(len(model["centroids"]), n_init=starts, random_state=42).fit(scaled)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     found = {
         "wall_s": time.perf_counter() - started,
@@ -177,17 +177,15 @@ def scan(path: Path) -> Any:
 
 def main(what: str, *arguments: str) -> None:
     """Do one of them, and print what it found as JSON."""
-    paths = [Path(argument) for argument in arguments]
-    if what == "make":
-        make_customers(paths[0], paths[1], int(arguments[2]))
-        return
-    done: dict[str, Callable[..., dict[str, Any]]] = {
+    given = [int(argument) if argument.isdecimal() else Path(argument) for argument in arguments]
+    done: dict[str, Callable[..., object]] = {
+        "make": make_customers,
         "group": group,
         "fit": fit,
         "score": score,
         "compare": compare,
     }
-    print(json.dumps(done[what](*paths)))
+    print(json.dumps(done[what](*given)))
 
 
 if __name__ == "__main__":
