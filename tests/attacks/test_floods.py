@@ -10,6 +10,8 @@ import pytest
 
 from tests.attacks.conftest import ANSWER_S, HOST, MIB, PING, SMALL, Victim, flood, post, read_all, statuses
 
+pytestmark = pytest.mark.timing
+
 MOST = 64 * MIB
 """Sent by one attacker at most; sockets' buffers alone hold some MiB of it."""
 LET_THROUGH = 12 * MIB

@@ -26,6 +26,8 @@ from tests.attacks.conftest import (
 from tests.attacks.hosts import process_host
 from tests.conftest import wait_until
 
+pytestmark = pytest.mark.timing
+
 THOUSANDS = 3000
 READERS = 100
 ASKED = b"POST /invocations HTTP/1.1\r\n%bExpect: 100-continue\r\nContent-Length: 4000000\r\n\r\n" % HOST

@@ -17,6 +17,8 @@ from service.store import Store
 from tests.attacks.conftest import ANSWER_S, MIB, PING, SMALL, Victim, post, read_all, statuses
 from tests.attacks.hosts import AS_SAGEMAKER, CONTAINER, PROCESS, Host, container_host, process_host
 
+pytestmark = pytest.mark.timing
+
 NAMES = (
     "..", "../..", ".", "/", "//", "a/../../b", "%2e%2e", "%2e%2e%2f", "..%2f..", "a\\..\\b", "con", "~root",
     "invoke", "invoke/invoke", "a?b", "a#b", "a%00b", "%", "%zz", "é", "日本", "a" * 1024, "$(id)", "a;b",

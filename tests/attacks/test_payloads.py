@@ -8,6 +8,8 @@ import pytest
 
 from tests.attacks.conftest import MIB, SMALL, Victim, post, read_all, statuses
 
+pytestmark = pytest.mark.timing
+
 DEPTH = 200_000
 LONG = 1_000_000
 SOON_S = 5.0

@@ -24,6 +24,8 @@ from tests.attacks.conftest import (
 from tests.attacks.hosts import AS_SAGEMAKER, CONTAINER, PROCESS, Host, container_host, process_host
 from tests.conftest import DEADLINE_S, wait_until
 
+pytestmark = pytest.mark.timing
+
 MANY = 300
 SLOW_S = 6.0
 """Longer than the limits of two seconds, and the looks in between, on a busy machine too."""

@@ -24,6 +24,7 @@ def test_c13_ping_answers_200_with_an_empty_body(server: Server) -> None:
     assert answer.headers["content-length"] == "0"
 
 
+@pytest.mark.timing
 @pytest.mark.clause("C14", "C32", "C139")
 def test_c14_ping_answers_within_two_seconds_while_large_payloads_are_scored(
     latencies: Latencies, record_property: Callable[[str, object], None]
@@ -39,6 +40,7 @@ def test_c14_ping_answers_within_two_seconds_while_large_payloads_are_scored(
     assert latencies.ping_quantile_s(0.999) < PING_S
 
 
+@pytest.mark.timing
 @pytest.mark.clause("C14")
 def test_c14_ping_answers_within_two_seconds_when_nothing_happens(tuned_server: Server) -> None:
     statuses = {status_of(tuned_server.address) for _ in range(50)}

@@ -56,6 +56,7 @@ def test_c3_no_init_program_stands_before_the_server(container: ContainerTarget)
     assert Path(entry_point[0]).name not in {"tini", "dumb-init", "init", "catatonit"}
 
 
+@pytest.mark.timing
 @pytest.mark.clause("C4", "C141")
 def test_c4_sigterm_lets_requests_in_flight_end_and_refuses_new_ones(
     target: Target, prefix_path: Path, record_property: Callable[[str, object], None]

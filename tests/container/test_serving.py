@@ -163,6 +163,7 @@ def test_nothing_is_written_below_the_model(running: Container) -> None:
     assert not [path for path in running.changes() if path.startswith("/opt")]
 
 
+@pytest.mark.timing
 def test_an_idle_server_stops_at_once(running: Container) -> None:
     began = time.monotonic()
 
@@ -201,6 +202,7 @@ def test_health_check_fails_without_a_server(image: str) -> None:
     assert code == 1
 
 
+@pytest.mark.timing
 def test_start_is_quick(image: str, mount: tuple[str, ...]) -> None:
     """C16: SageMaker waits minutes; a test machine may be busy, so this only catches the absurd."""
     began = time.monotonic()

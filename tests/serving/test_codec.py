@@ -444,6 +444,7 @@ def test_no_records_are_no_error(body: bytes, reader: Reader) -> None:
     assert decode(body, reader=reader, is_lenient=False).vectors.shape == (0, 2)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "cell", ["9" * 20_000 + "x", "." * 100_000, "1e" + "9" * 20_000 + "x", " " * 100_000 + "x"]
 )

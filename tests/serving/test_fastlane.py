@@ -186,6 +186,7 @@ def test_unknown_headers_and_any_host_change_nothing(client: httpx.Client, answe
     assert client.get("/ping", headers={"Host": "model.aws.local:8080"}).status_code == 200
 
 
+@pytest.mark.timing
 def test_a_payload_over_the_cap_is_refused_before_it_is_sent(capped: RunningServer) -> None:
     start = time.monotonic()
     with connected(capped) as connection:

@@ -75,6 +75,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_drains_what_is_in_flight_and_refuses_the_rest(
     start: Starter, store_path: Path, workers: str
@@ -102,6 +103,7 @@ def test_sigterm_drains_what_is_in_flight_and_refuses_the_rest(
     assert "Traceback" not in server.log.read_text()
 
 
+@pytest.mark.timing
 def test_a_client_that_never_ends_its_request_does_not_keep_the_server(
     start: Starter, store_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_client_that_never_ends_its_request_does_not_keep_the_server(
         assert time.monotonic() - since < 10
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_idle_server_stops_at_once(start: Starter, store_path: Path, number: signal.Signals) -> None:
     server = start("--store", str(store_path))
@@ -332,6 +335,7 @@ def longest_ping_s(url: str, *, while_true: Callable[[], bool]) -> float:
     return longest_s
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     ("clients", "times", "body", "content_type", "accept"),
     [
@@ -362,6 +366,7 @@ def test_ping_answers_in_time_whatever_is_asked(
     assert 0 < longest_s < 2
 
 
+@pytest.mark.timing
 def test_ping_does_not_wait_for_requests_that_arrive_together(server: RunningServer) -> None:
     """C14, C32: each is small enough to look harmless, and takes some 50 ms."""
     body = b"Age,Spending_Power\n" + b"1,2\n" * 16_000

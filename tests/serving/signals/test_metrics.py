@@ -234,6 +234,7 @@ def test_metrics_are_there_without_the_console(start: Starter, store_path: Path)
     assert httpx.get(f"{server.url}/live").status_code == 404
 
 
+@pytest.mark.timing
 def test_a_scrape_takes_less_than_5_ms(artifact: Artifact) -> None:
     """The best of many, for the machine may be busy; with every cell in use but 1000 segments."""
     board = Board()
