@@ -75,8 +75,8 @@ def read_csv(body: bytes) -> Vectors | None:
 def read_npy(body: bytes) -> Vectors | None:
     """Return what np.load reads of an npy payload, None where it does not.
 
-    Three things it takes are refused on purpose: booleans, which are no numbers here, bytes behind the array,
-    and headers that only Python 2 wrote.
+    Four things it takes are refused on purpose: booleans, which are no numbers here, bytes behind the array,
+    headers that only Python 2 wrote, and types with a shape of their own, which no array has.
     """
     stream = io.BytesIO(body)
     try:
@@ -86,6 +86,8 @@ def read_npy(body: bytes) -> Vectors | None:
         header = body[8 + struct.calcsize(size) :][: struct.unpack_from(size, body, 8)[0]]
         ast.literal_eval(header.decode("latin-1"))
         shape, _, dtype = read(stream)
+        if dtype.subdtype is not None:
+            return None
         if math.prod(shape) * max(1, dtype.itemsize) > len(body):  # it would make room for all of it first
             return None
         stream.seek(0)
