@@ -4,6 +4,7 @@ The options are libFuzzer's. Counts are kept in a file that the parent reads: th
 more word.
 """
 
+import hashlib
 import logging
 import mmap
 import struct
@@ -16,6 +17,8 @@ import atheris
 COUNTS: Final = struct.Struct("=QQ")
 """Inputs that were accepted, and that were refused."""
 
+_PREFIX: Final = "-artifact_prefix="
+
 
 def main() -> None:
     """Fuzz until libFuzzer's options say that it is enough."""
@@ -27,9 +30,16 @@ def main() -> None:
     with Path(counts_path).open("r+b") as file:
         page = mmap.mmap(file.fileno(), COUNTS.size)
 
+    kept = next(option for option in options if option.startswith(_PREFIX)).removeprefix(_PREFIX)
+
     def run(data: bytes) -> None:
         good, bad = COUNTS.unpack_from(page)
-        is_good = target.run(data)
+        try:
+            is_good = target.run(data)
+        except BaseException:
+            # As libFuzzer does, which its own alarm may end before: what breaks something must not be lost.
+            Path(f"{kept}crash-{hashlib.sha1(data, usedforsecurity=False).hexdigest()}").write_bytes(data)
+            raise
         COUNTS.pack_into(page, 0, good + is_good, bad + (not is_good))
 
     atheris.Setup([sys.argv[0], f"-max_len={target.max_bytes}", *options], run)
