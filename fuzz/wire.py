@@ -16,6 +16,8 @@ _TURNS: Final = 1_000
 """Of the event loop; what answers in it alone takes fewer."""
 _WAITS: Final = 3_000
 """Of a millisecond each, after those: files are read in threads, which a busy machine lets wait."""
+_LAST_TURNS: Final = 4
+"""For a request whose payload has not all come: what refuses it early has only just begun, maybe."""
 
 
 class Wire(asyncio.Transport):
@@ -101,7 +103,7 @@ class Server:
         return bytes(wire.written)
 
     async def _settle(self, protocol: ShortcutProtocol, state: ServerState, wire: Wire) -> None:
-        """Give the loop turns until each request that has come whole is answered."""
+        """Give the loop turns until each request is answered that has come whole, or that can be before."""
         for turn in range(_TURNS + _WAITS):
             await asyncio.sleep(0 if turn < _TURNS else 0.001)
             cycle: Any = protocol.cycle
@@ -112,7 +114,7 @@ class Server:
                 await asyncio.sleep(0)
         else:
             raise TimeoutError(f"no answer after {_WAITS} ms")
-        if wire.is_done:
+        for _ in range(_LAST_TURNS if state.tasks or wire.is_done else 0):
             await asyncio.sleep(0)
 
 

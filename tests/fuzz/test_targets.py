@@ -5,10 +5,16 @@ import struct
 import pytest
 
 from fuzz.targets import TARGETS, agree
+from fuzz.wire import server
 
 CLOSED_EARLY = (
     b"POST /nowhere HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\ne;x\r\n"
     b"[[25, 1250.]]0\r\n0\x0b\nX: y\r\n\r\n"
+)
+
+BEHIND_ANOTHER = (
+    b"POST /invocations HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[[x\r\n0\r\n\r\n"
+    b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n[[25"
 )
 
 
@@ -30,6 +36,12 @@ def answers(*statuses: int, is_closed: bool = False) -> bytes:
 def test_a_route_may_answer_before_a_payload_turns_out_malformed_and_close() -> None:
     """HTTP/1.0: no 400 can follow. Found by the long run of 23 November 2026."""
     assert TARGETS["http"].run(CLOSED_EARLY) is False
+
+
+def test_a_route_may_answer_early_behind_another_request_in_the_same_packet() -> None:
+    """It begins when the one before is done, and must not be cut off then. Found on 28 November 2026."""
+    assert TARGETS["http"].run(BEHIND_ANOTHER) is False
+    assert server().answers(BEHIND_ANOTHER).count(b"HTTP/1.1 ") == 2
 
 
 @pytest.mark.parametrize(
