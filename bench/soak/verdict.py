@@ -16,6 +16,8 @@ MIN_GOOD: Final = 0.6
 """Of what the server can do, while ten times as much is asked; refusing takes some of it."""
 MAX_PING_S: Final = 2.0
 """SageMaker's patience (C14)."""
+MAX_REFUSAL_S: Final = 2.0
+"""As long as an answer may take there: a refusal that comes later would be no better than none."""
 MAX_IDLE_KIB: Final = 16.0
 
 
@@ -70,8 +72,14 @@ def overload_verdicts(over: Overload) -> list[Verdict]:
         Verdict(
             "overload",
             "answers are 200, or 503 with Retry-After",
-            f"{over.asked} asked: {statuses}; {over.unanswered} unanswered; slowest 503 {slowest_s:.1f} s",
+            f"{over.asked} asked: {statuses}; {over.unanswered} unanswered",
             set(over.statuses) == {200, 503} and over.without_retry_after == over.unanswered == 0,
+        ),
+        Verdict(
+            "overload",
+            "refusals come early",
+            f"slowest 503 {slowest_s:.2f} s",
+            slowest_s < MAX_REFUSAL_S,
         ),
         Verdict(
             "overload",

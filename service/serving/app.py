@@ -13,6 +13,7 @@ from typing import Final
 from service import contract
 from service.artifact import Artifact
 from service.serving.access import Access
+from service.serving.admission import share_the_lock
 from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer
 from service.serving.fastlane import FastLane
 from service.serving.handover import SharedArtifact
@@ -108,6 +109,7 @@ class SegmentationApp:
         Source: ASGI specification, "Lifespan Protocol".
         """
         await receive()
+        share_the_lock()
         if self._ticker:
             self._ticker.start()
         asyncio.get_running_loop().call_later(_WARM_S, threading.Thread(target=self.lane.warm).start)
