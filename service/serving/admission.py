@@ -193,7 +193,7 @@ class Admission:
 
 
 def share_the_lock() -> None:
-    """Let threads that answer hand the interpreter's lock over to the event loop soon after it asks for it."""
+    """Let threads that answer hand the interpreter's lock to the event loop soon after it asks for it."""
     sys.setswitchinterval(_LOCK_TURN_S)
 
 

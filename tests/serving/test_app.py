@@ -1,8 +1,10 @@
 """The routes for people: docs without a network, the model card, and one form for every error."""
 
+import asyncio
 import json
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -52,8 +54,6 @@ class _Direct(httpx.BaseTransport):
         self._transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # an application by shape
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        import asyncio
-
         async def answer() -> httpx.Response:
             response = await self._transport.handle_async_request(request)
             content = await response.aread()
@@ -219,3 +219,28 @@ def test_a_model_that_fails_its_self_test_is_not_healthy(artifact: Artifact) -> 
 def test_no_answer_names_the_server_software(client: httpx.Client) -> None:
     for path in ("/ping", "/docs", "/nowhere"):
         assert "server" not in client.get(path).headers
+
+
+@pytest.fixture(name="turn_s")
+def _turn_s() -> Iterator[float]:
+    """Return how long a thread keeps the interpreter's lock from others, and leave it so."""
+    turn_s = sys.getswitchinterval()
+    yield turn_s
+    sys.setswitchinterval(turn_s)
+
+
+def test_threads_of_a_process_that_serves_hand_the_interpreters_lock_over_soon(turn_s: float) -> None:
+    """`make soak ARGS='--only overload'` shows what comes of it: refusals within 0.1 s instead of 25 s."""
+    events = iter(["lifespan.startup", "lifespan.shutdown"])
+    told = []
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(events)}
+
+    async def send(message: Mapping[str, object]) -> None:
+        told.append(message["type"])
+
+    asyncio.run(create_app(None, read_settings())({"type": "lifespan"}, receive, send))
+
+    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert sys.getswitchinterval() < turn_s / 10
