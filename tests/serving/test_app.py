@@ -230,7 +230,7 @@ def _turn_s() -> Iterator[float]:
 
 
 def test_threads_of_a_process_that_serves_hand_the_interpreters_lock_over_soon(turn_s: float) -> None:
-    """`make soak ARGS='--only overload'` shows what comes of it: refusals within 0.1 s instead of 25 s."""
+    """`make soak ARGS='--only overload'` shows what comes of it, and fails where refusals come late."""
     events = iter(["lifespan.startup", "lifespan.shutdown"])
     told = []
 
