@@ -30,6 +30,7 @@ from service.serving.protocol import ShortcutProtocol
 from service.serving.signals.board import Board
 from service.serving.watch import IDLE_S
 from service.settings import ALL_INTERFACES, Settings, variables
+from service.termination import ignore_sigterm
 from service.trust import Trust
 
 _BACKLOG: Final = 2048
@@ -82,12 +83,12 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
         shared = SharedArtifact.of(artifact) if artifact else None
         config = _config(AppFactory(board, shared), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore_sigterm()
 
 
 def _leave(*_: object) -> NoReturn:
     """Exit with 0; one more SIGTERM would kill the interpreter while it ends, and leave another code."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_sigterm()
     sys.exit(0)
 
 

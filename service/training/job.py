@@ -16,6 +16,7 @@ from service.artifact import ARCHIVE, MANIFEST, TRAINING, Signer, seal
 from service.errors import ConfigurationError, DatasetError, ServiceError
 from service.settings import Settings, read_settings
 from service.signing import PrivateKey
+from service.termination import ignore_sigterm
 from service.training.dataset import Dataset, Means, read_dataset
 from service.training.hyperparameters import JobHyperparameters, read_hyperparameters
 from service.training.lineage import Previous
@@ -78,7 +79,7 @@ def run_job(prefix: Path, *, settings: Settings | None = None) -> None:
         _write_failure(folders.output, message)
         raise ServiceError(message) from exc
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore_sigterm()
 
 
 def _run(folders: JobFolders, settings: Settings) -> None:
