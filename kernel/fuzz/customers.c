@@ -4,8 +4,8 @@
  *
  * Lines are written, then mutated; half of them never are. Every row must be judged as a slow reader built on
  * strtod judges it, but that a number which the core does not take may be odd; of what was written plainly
- * nothing may. The sums of what was read must be those of one customer after another. The text lies at the very
- * end of its own allocation, so that reading one byte too many is seen.
+ * nothing may. Pieces must give what the whole gives, and the sums be those of one customer after another. The
+ * text lies at the very end of its own allocation, so that reading one byte too many is seen.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "../src/customers.h"
@@ -18,6 +18,7 @@
 
 #define MAX_BYTES (1 << 16)
 #define MAX_ROWS 4096
+#define MOST_HASH 2147483647 /* 2^31 - 1, which none reaches */
 
 static uint64_t seed;
 
@@ -115,27 +116,22 @@ static int by_cell(const void *one, const void *other) {
     return (a > b) - (a < b);
 }
 
-static void check_sums(const kernel_lines *lines, const kernel_rows *rows) {
+static void check_sums(const kernel_lines *lines, const kernel_sums *sums, const kernel_drawn *rows, size_t n) {
     static kernel_cell found[2 * MAX_ROWS], expected[MAX_ROWS];
-    static int64_t hashes[MAX_ROWS];
-    const double *values[KERNEL_COLUMNS] = {rows->values[0], rows->values[1], rows->values[2]};
-    kernel_sums sums;
     size_t n_found = 0, n_expected = 0;
     uint64_t n_incomes = 0, income_sum = 0, n_known = 0, expected_sum = 0;
-    if (!kernel_sums_begin(&sums) || !kernel_sums_add(&sums, values, rows->n_plain, hashes)) {
-        abort();
-    }
-    for (size_t i = 0; i < rows->n_plain; i++) {
-        double age = cut(values[0][i]), income = cut(values[1][i]), purchases = cut(values[2][i]);
+    for (size_t i = 0; i < n; i++) {
+        const double *values = rows[i].values;
+        double age = cut(values[0]), income = cut(values[1]), purchases = cut(values[2]);
         double x = age * 4 + 0.5, y = sqrt(sqrt(sqrt(income / fmax(purchases, 1)))) * 1024;
         uint64_t u = (uint64_t)floor((x - floor(x)) * 65536 + 0.5), v = (uint64_t)floor((y - floor(y)) * 65536 + 0.5);
         uint64_t units = (uint64_t)floor(income * 1024 + 0.5);
         size_t place = 0;
         kernel_cell *cell;
-        if (hashes[i] < 0 || hashes[i] >= 2147483647) {
+        if (rows[i].hash < 0 || rows[i].hash >= MOST_HASH) {
             fail("a hash is out of range", lines, i);
         }
-        if (isnan(values[1][i])) {
+        if (isnan(values[1])) {
             continue;
         }
         n_known++;
@@ -152,87 +148,211 @@ static void check_sums(const kernel_lines *lines, const kernel_rows *rows) {
         cell->n++, cell->u += u, cell->uu += u * u, cell->v += v, cell->vv += v * v;
         cell->income += units, cell->purchases += (uint64_t)floor(purchases * 1024 + 0.5);
     }
-    for (size_t i = 0; i < sums.n_slots; i++) {
-        if (sums.slots[i].n) {
-            found[n_found++] = sums.slots[i];
+    for (size_t i = 0; i < sums->n_slots; i++) {
+        if (sums->slots[i].n) {
+            found[n_found++] = sums->slots[i];
         }
     }
     for (size_t i = 0; i < KERNEL_INCOME_CELLS; i++) {
-        n_incomes += (uint64_t)sums.income_counts[i];
-        income_sum += (uint64_t)sums.income_sums[i];
+        n_incomes += (uint64_t)sums->income_counts[i];
+        income_sum += (uint64_t)sums->income_sums[i];
     }
     qsort(found, n_found, sizeof *found, by_cell);
     qsort(expected, n_expected, sizeof *expected, by_cell);
-    if (n_found != n_expected || n_found != sums.n_cells || memcmp(found, expected, n_found * sizeof *found)) {
+    if (n_found != n_expected || n_found != sums->n_cells || memcmp(found, expected, n_found * sizeof *found)) {
         fail("the cells are others", lines, n_found);
     }
     if (n_incomes != n_known || income_sum != expected_sum) {
         fail("the incomes are others", lines, n_found);
     }
-    kernel_sums_end(&sums);
 }
 
 /* ---- one input ------------------------------------------------------------------------------------------ */
 
-static int has_lone_return(const char *text, size_t length) {
+/* Tell where the line begins that has a carriage return elsewhere than before its line feed, or the end. */
+static size_t find_lone_return(const char *text, size_t length) {
+    size_t start = 0;
     for (size_t i = 0; i < length; i++) {
         if (text[i] == '\r' && text[i + 1] != '\n') {
-            return 1;
+            return start;
         }
+        start = text[i] == '\n' ? i + 1 : start;
     }
-    return 0;
+    return length;
 }
 
-static size_t try_one(kernel_lines *lines, const char *text, size_t length, int is_mutated) {
-    static double numbers[KERNEL_COLUMNS][MAX_ROWS];
-    static uint8_t kinds[MAX_ROWS];
-    static int64_t ends[MAX_ROWS];
-    kernel_rows rows = {MAX_ROWS, 0, 0, {numbers[0], numbers[1], numbers[2]}, kinds, ends};
-    char *copy = malloc(length + !length);
-    size_t start = 0, row = 0, plain = 0;
-    int is_read;
-    memcpy(copy, text, length);
-    lines->text = (const uint8_t *)copy;
-    lines->length = length;
-    is_read = kernel_read_rows(lines, &rows);
-    if (is_read == has_lone_return(copy, length)) {
-        fail("a lone return is not seen, or one is seen where there is none", lines, 0);
-    }
-    for (size_t at = 0; is_read && at < length; at++) {
+/* Takes away what a buffer begins with. */
+typedef struct {
+    const kernel_buffer *buffer;
+    size_t at;
+} reader;
+
+static int takes(reader *from, const void *bytes, size_t length) {
+    size_t at = from->at;
+    from->at += length;
+    return !length || (from->at <= from->buffer->length && !memcmp(from->buffer->bytes + at, bytes, length));
+}
+
+static int is_at_end(const reader *from) { return from->at == from->buffer->length; }
+
+/* Tell whether a row is the next that was found odd, or wanting. */
+static int is_next(const reader *from, size_t row, enum kernel_row kind) {
+    kernel_unusual unusual = {(int64_t)row, kind};
+    reader copy = *from;
+    return takes(&copy, &unusual, sizeof unusual);
+}
+
+/* Compare what was found, all plain rows being drawn, with how a slow reader judges the lines. */
+static void check_found(const kernel_lines *lines, const kernel_found *found, int is_mutated) {
+    reader drawn = {&found->drawn, 0}, drawn_lines = {&found->drawn_lines, 0}, plain_lines = {&found->plain_lines, 0};
+    reader no_incomes = {&found->no_incomes, 0}, missing = {&found->missing, 0}, odd = {&found->odd, 0};
+    reader missing_lines = {&found->missing_lines, 0}, odd_lines = {&found->odd_lines, 0};
+    size_t start = 0, row = 0, n_plain = 0, n_no_purchases = 0, n_odd = 0;
+    for (size_t at = 0; at < found->length; at++) {
+        const char *line = (const char *)lines->text + start;
         double values[KERNEL_COLUMNS];
+        size_t size = at + 1 - start;
         enum kernel_row kind;
-        if (copy[at] != '\n') {
+        if (lines->text[at] != '\n') {
             continue;
         }
-        kind = judge(lines, copy + start, at - start, values);
-        if (row >= rows.n_rows || ends[row] != (int64_t)at + 1) {
-            fail("a row ends elsewhere", lines, row);
-        }
-        if (kinds[row] != kind && (kinds[row] != KERNEL_ODD || !is_mutated)) {
-            fail("a row is judged otherwise", lines, row);
-        }
-        if (kinds[row] == KERNEL_PLAIN) {
-            for (int column = 0; column < KERNEL_COLUMNS; column++) {
-                if (memcmp(&values[column], &numbers[column][plain], sizeof(double)) && !isnan(values[column])) {
-                    fail("a number is another", lines, row);
-                }
-                if (isnan(values[column]) != isnan(numbers[column][plain])) {
-                    fail("a number is missing, or is not", lines, row);
+        kind = judge(lines, line, size - 1, values);
+        if (is_next(&odd, row, KERNEL_ODD)) {
+            if (kind != KERNEL_ODD && !is_mutated) {
+                fail("a row is judged otherwise", lines, row);
+            }
+            odd.at += sizeof(kernel_unusual);
+            n_odd++;
+            if (!takes(&odd_lines, line, size)) {
+                fail("an odd line is another", lines, row);
+            }
+        } else if (kind == KERNEL_ODD) {
+            fail("an odd row is not seen", lines, row);
+        } else if (kind == KERNEL_PLAIN) {
+            double pair[] = {values[KERNEL_AGE], values[KERNEL_PURCHASES]}, income;
+            if (drawn.at + sizeof(kernel_drawn) > found->drawn.length) {
+                fail("a plain row is not drawn", lines, row);
+            }
+            memcpy(&income, found->drawn.bytes + drawn.at + KERNEL_INCOME * sizeof income, sizeof income);
+            if (isnan(values[KERNEL_INCOME]) && isnan(income)) {
+                values[KERNEL_INCOME] = income; /* there are many NaN */
+                if (!takes(&no_incomes, pair, sizeof pair)) {
+                    fail("a row without an Income is another", lines, row);
                 }
             }
-            plain++;
+            if (!takes(&drawn, values, sizeof values)) {
+                fail("a number is another", lines, row);
+            }
+            drawn.at += sizeof(int64_t);
+            if (!takes(&drawn_lines, line, size) || !takes(&plain_lines, line, size)) {
+                fail("a plain line is another", lines, row);
+            }
+            n_no_purchases += values[KERNEL_PURCHASES] == 0;
+            n_plain++;
+        } else if (is_next(&missing, row, kind)) {
+            missing.at += sizeof(kernel_unusual);
+            if (!takes(&missing_lines, line, size)) {
+                fail("a line that lacks a number is another", lines, row);
+            }
+        } else {
+            fail("what a row lacks is not seen", lines, row);
         }
         row++;
         start = at + 1;
     }
-    if (is_read && (row != rows.n_rows || plain != rows.n_plain)) {
+    if (start != found->length || row != found->n_rows || n_plain != found->n_plain ||
+        n_no_purchases != found->n_no_purchases || n_odd != found->n_odd) {
         fail("the rows are counted otherwise", lines, row);
     }
-    if (is_read && chance(50) == 0) { /* it takes far longer than to read */
-        check_sums(lines, &rows);
+    if (row > KERNEL_ENOUGH_ROWS && 2 * n_odd > row + 1) {
+        fail("it is read on although most rows are odd", lines, row);
     }
+    if (!is_at_end(&drawn) || !is_at_end(&drawn_lines) || !is_at_end(&plain_lines) || !is_at_end(&no_incomes) ||
+        !is_at_end(&missing) || !is_at_end(&missing_lines) || !is_at_end(&odd) || !is_at_end(&odd_lines)) {
+        fail("there is more than was in the lines", lines, row);
+    }
+}
+
+/* Read the lines again in pieces, not all of whose plain rows are drawn. */
+static void check_pieces(kernel_lines *lines, kernel_sums *sums, const kernel_found *whole) {
+    int64_t below = chance(4) ? (int64_t)chance(MOST_HASH) : 0;
+    size_t most_drawn = 1 + chance(500), n_rows = 0, place = 0, n_expected = 0;
+    const kernel_drawn *expected = (const kernel_drawn *)(void *)whole->drawn.bytes;
+    reader missing_lines = {&whole->missing_lines, 0}, no_incomes = {&whole->no_incomes, 0};
+    kernel_lines left = *lines;
+    left.length = whole->length;
+    while (left.length) {
+        kernel_found piece = {0};
+        const kernel_drawn *drawn;
+        size_t n_drawn;
+        if (!kernel_sums_add_lines(sums, &left, below, most_drawn, 0, &piece)) {
+            abort();
+        }
+        n_drawn = piece.drawn.length / sizeof *drawn;
+        drawn = (const kernel_drawn *)(void *)piece.drawn.bytes;
+        for (size_t i = 0; i < n_drawn; i++, place++) {
+            while (place < whole->n_plain && expected[place].hash >= below) {
+                place++;
+            }
+            if (place >= whole->n_plain || memcmp(&drawn[i], &expected[place], sizeof *drawn)) {
+                fail("another row is drawn", lines, n_rows);
+            }
+        }
+        if (!takes(&missing_lines, piece.missing_lines.bytes, piece.missing_lines.length) ||
+            !takes(&no_incomes, piece.no_incomes.bytes, piece.no_incomes.length) || piece.plain_lines.length) {
+            fail("pieces give other rows", lines, n_rows);
+        }
+        n_rows += piece.n_rows;
+        n_expected += n_drawn;
+        if (!piece.length) {
+            fail("nothing is read", lines, n_rows);
+        }
+        left.text += piece.length;
+        left.length -= piece.length;
+        kernel_found_end(&piece);
+    }
+    for (size_t i = 0; i < whole->n_plain; i++) {
+        n_expected -= expected[i].hash < below;
+    }
+    if (n_rows != whole->n_rows || n_expected || !is_at_end(&missing_lines) || !is_at_end(&no_incomes)) {
+        fail("pieces give more or fewer rows", lines, n_rows);
+    }
+}
+
+static size_t try_one(kernel_lines *lines, kernel_sums *sums, const char *text, size_t length, int is_mutated) {
+    char *copy = malloc(length + !length);
+    kernel_found found = {0};
+    int is_checked = chance(50) == 0; /* it takes far longer than to read */
+    kernel_sums own;
+    size_t n_plain, lone;
+    memcpy(copy, text, length);
+    lines->text = (const uint8_t *)copy;
+    lines->length = length;
+    lone = find_lone_return(copy, length);
+    if (is_checked && !kernel_sums_begin(&own)) {
+        abort();
+    }
+    if (!kernel_sums_add_lines(is_checked ? &own : sums, lines, MOST_HASH, MAX_BYTES, 1, &found)) {
+        abort();
+    }
+    if (found.length != lone && found.n_odd * 2 <= found.n_rows) {
+        fail("a lone return is not seen, or one is seen where there is none", lines, 0);
+    }
+    if (found.has_more_plain != (found.length == length)) {
+        fail("it is not said whether all was read", lines, 0);
+    }
+    check_found(lines, &found, is_mutated);
+    if (is_checked) {
+        check_sums(lines, &own, (kernel_drawn *)(void *)found.drawn.bytes, found.n_plain);
+        kernel_sums_end(&own);
+    }
+    if (chance(4) == 0) {
+        check_pieces(lines, sums, &found);
+    }
+    n_plain = found.n_plain;
+    kernel_found_end(&found);
     free(copy);
-    return plain;
+    return n_plain;
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------- */
@@ -256,8 +376,9 @@ static size_t write_field(char *out, int is_number_wanted) {
 static size_t write_lines(char *out, const kernel_lines *lines, size_t n) {
     size_t at = 0;
     int has_returns = chance(3) == 0;
+    uint64_t whole = chance(20) ? 19 : 6; /* of 20 */
     for (size_t row = 0; row < n; row++) {
-        size_t width = chance(20) ? lines->width : 1 + (size_t)chance(9);
+        size_t width = chance(20) < whole ? lines->width : 1 + (size_t)chance(9);
         for (size_t place = 0; place < width; place++) {
             int is_wanted = place == lines->places[0] || place == lines->places[1] || place == lines->places[2];
             out[at] = (char)lines->delimiter;
@@ -292,9 +413,14 @@ int main(int argc, char **argv) {
     double seconds = argc > 1 ? atof(argv[1]) : 30;
     uint64_t most = argc > 2 ? strtoull(argv[2], NULL, 10) : 0, inputs = 0, rows = 0;
     time_t end = time(NULL) + (time_t)seconds;
+    kernel_sums sums = {0};
     seed = argc > 3 ? strtoull(argv[3], NULL, 10) | 1 : (uint64_t)time(NULL) | 1;
     printf("seed %llu\n", (unsigned long long)seed);
     while (most ? inputs < most : time(NULL) < end) {
+        kernel_sums_end(&sums);
+        if (!kernel_sums_begin(&sums)) {
+            abort();
+        }
         for (int i = 0; i < 100; i++, inputs++) {
             kernel_lines lines = {NULL, 0, (uint8_t) ",;\t|"[chance(4)], 1 + chance(8), {0, 0, 0}};
             int is_mutated = chance(2) != 0;
@@ -304,9 +430,10 @@ int main(int argc, char **argv) {
             }
             length = write_lines(text, &lines, chance(20) ? 1 + chance(12) : 1 + chance(600));
             length = is_mutated ? mutate(text, length) : length;
-            rows += try_one(&lines, text, length, is_mutated);
+            rows += try_one(&lines, &sums, text, length, is_mutated);
         }
     }
+    kernel_sums_end(&sums);
     printf("%llu inputs, %llu plain rows: nothing found\n", (unsigned long long)inputs, (unsigned long long)rows);
     return rows > inputs ? 0 : 1; /* else it proved little */
 }

@@ -68,48 +68,27 @@ static inline enum kernel_row kind_of(const customer *found) {
     return found->empty & HAS_AGE ? KERNEL_NO_AGE : KERNEL_NO_PURCHASES;
 }
 
-int kernel_read_rows(const kernel_lines *lines, kernel_rows *rows) {
-    const uint8_t *at = lines->text, *end = lines->text + lines->length;
-    uint8_t stops[256] = {0};
-    size_t n_rows = 0, n_plain = 0;
-    stops['\n'] = stops['\r'] = stops[lines->delimiter] = 1;
-    while (at < end) {
-        customer found = {{0.0, NAN, 0.0}, 0, 0};
-        size_t place = 0;
-        enum kernel_row kind;
-        if (n_rows == rows->capacity) {
-            return 0;
+/* Return where a row ends, its line feed included; NULL where a carriage return stands alone. */
+static const uint8_t *read_row(const kernel_lines *lines, const uint8_t *stops, const uint8_t *at, customer *found,
+                               enum kernel_row *kind) {
+    size_t place = 0;
+    for (;; place++, at++) {
+        unsigned columns = columns_at(lines, place);
+        if (columns) {
+            at = read_field(lines, at, columns, found);
         }
-        for (;; place++, at++) {
-            unsigned columns = columns_at(lines, place);
-            if (columns) {
-                at = read_field(lines, at, columns, &found);
-            }
-            while (!stops[*at]) {
-                at++;
-            }
-            if (*at == '\r' && *++at != '\n') {
-                return 0;
-            }
-            if (*at == '\n') {
-                break;
-            }
+        while (!stops[*at]) {
+            at++;
         }
-        at++;
-        kind = place + 1 == lines->width ? kind_of(&found) : KERNEL_ODD;
-        if (kind == KERNEL_PLAIN) {
-            for (int column = 0; column < KERNEL_COLUMNS; column++) {
-                rows->values[column][n_plain] = found.values[column];
-            }
-            n_plain++;
+        if (*at == '\r' && *++at != '\n') {
+            return NULL;
         }
-        rows->kinds[n_rows] = (uint8_t)kind;
-        rows->ends[n_rows] = at - lines->text;
-        n_rows++;
+        if (*at == '\n') {
+            break;
+        }
     }
-    rows->n_rows = n_rows;
-    rows->n_plain = n_plain;
-    return 1;
+    *kind = place + 1 == lines->width ? kind_of(found) : KERNEL_ODD;
+    return at + 1;
 }
 
 /* ---- summing -------------------------------------------------------------------------------------------- */
@@ -233,23 +212,150 @@ static int add_block(kernel_sums *sums, const double *ages, const double *income
     return 1;
 }
 
-int kernel_sums_add(kernel_sums *sums, const double *const values[KERNEL_COLUMNS], size_t n, int64_t *hashes) {
-    const double *ages = values[KERNEL_AGE], *incomes = values[KERNEL_INCOME];
-    const double *purchases = values[KERNEL_PURCHASES];
+/* Fill in the hashes of BLOCK customers at most, and sum up those with an Income. */
+static int add_customers(kernel_sums *sums, const double *ages, const double *incomes, const double *purchases, int n,
+                         int64_t *hashes) {
     double known[KERNEL_COLUMNS][BLOCK];
+    int n_known = 0;
+    for (int k = 0; k < n; k++) {
+        hashes[k] = hash_of(ages[k], incomes[k], purchases[k]);
+        known[KERNEL_AGE][n_known] = ages[k];
+        known[KERNEL_INCOME][n_known] = incomes[k];
+        known[KERNEL_PURCHASES][n_known] = purchases[k];
+        n_known += incomes[k] == incomes[k];
+    }
+    return add_block(sums, known[KERNEL_AGE], known[KERNEL_INCOME], known[KERNEL_PURCHASES], n_known);
+}
+
+int kernel_sums_add(kernel_sums *sums, const double *const values[KERNEL_COLUMNS], size_t n, int64_t *hashes) {
     for (size_t start = 0; start < n; start += BLOCK) {
-        size_t stop = n - start < BLOCK ? n : start + BLOCK;
-        int n_known = 0;
-        for (size_t k = start; k < stop; k++) {
-            hashes[k] = hash_of(ages[k], incomes[k], purchases[k]);
-            known[KERNEL_AGE][n_known] = ages[k];
-            known[KERNEL_INCOME][n_known] = incomes[k];
-            known[KERNEL_PURCHASES][n_known] = purchases[k];
-            n_known += incomes[k] == incomes[k];
-        }
-        if (!add_block(sums, known[KERNEL_AGE], known[KERNEL_INCOME], known[KERNEL_PURCHASES], n_known)) {
+        int size = n - start < BLOCK ? (int)(n - start) : BLOCK;
+        if (!add_customers(sums, values[KERNEL_AGE] + start, values[KERNEL_INCOME] + start,
+                           values[KERNEL_PURCHASES] + start, size, hashes + start)) {
             return 0;
         }
     }
+    return 1;
+}
+
+/* ---- reading and summing -------------------------------------------------------------------------------- */
+
+#ifndef KERNEL_ENOUGH_ROWS
+#define KERNEL_ENOUGH_ROWS 4096 /* to tell whether most are odd */
+#endif
+
+/* Plain rows, before they are summed up. */
+typedef struct {
+    double values[KERNEL_COLUMNS][BLOCK];
+    const uint8_t *starts[BLOCK], *ends[BLOCK];
+    int n;
+} plain_rows;
+
+static int append(kernel_buffer *buffer, const void *bytes, size_t length) {
+    if (buffer->capacity - buffer->length < length) {
+        size_t capacity = 2 * buffer->capacity + length + 4096;
+        uint8_t *grown = realloc(buffer->bytes, capacity);
+        if (!grown) {
+            return 0;
+        }
+        buffer->bytes = grown;
+        buffer->capacity = capacity;
+    }
+    memcpy(buffer->bytes + buffer->length, bytes, length);
+    buffer->length += length;
+    return 1;
+}
+
+void kernel_found_end(kernel_found *found) {
+    kernel_buffer *buffers[] = {&found->drawn,   &found->drawn_lines,   &found->plain_lines, &found->no_incomes,
+                                &found->missing, &found->missing_lines, &found->odd,         &found->odd_lines};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        free(buffers[i]->bytes);
+    }
+    memset(found, 0, sizeof *found);
+}
+
+static int keep_unusual(kernel_found *found, enum kernel_row kind, const uint8_t *line, size_t length) {
+    kernel_unusual unusual = {(int64_t)found->n_rows, kind};
+    int is_odd = kind == KERNEL_ODD;
+    found->n_odd += (size_t)is_odd;
+    return append(is_odd ? &found->odd : &found->missing, &unusual, sizeof unusual) &&
+           append(is_odd ? &found->odd_lines : &found->missing_lines, line, length);
+}
+
+/* Read from `at` until there is a block of plain rows, and return where that was; NULL where there is no memory. */
+static const uint8_t *read_block(const kernel_lines *lines, const uint8_t *at, plain_rows *plain,
+                                 kernel_found *found) {
+    const uint8_t *end = lines->text + lines->length;
+    uint8_t stops[256] = {0};
+    stops['\n'] = stops['\r'] = stops[lines->delimiter] = 1;
+    plain->n = 0;
+    while (at < end && plain->n < BLOCK) {
+        customer row = {{0.0, NAN, 0.0}, 0, 0};
+        enum kernel_row kind;
+        const uint8_t *next = read_row(lines, stops, at, &row, &kind);
+        if (!next || (2 * found->n_odd > found->n_rows && found->n_rows >= KERNEL_ENOUGH_ROWS)) {
+            found->has_more_plain = 0;
+            break;
+        }
+        if (kind == KERNEL_PLAIN) {
+            for (int column = 0; column < KERNEL_COLUMNS; column++) {
+                plain->values[column][plain->n] = row.values[column];
+            }
+            plain->starts[plain->n] = at;
+            plain->ends[plain->n++] = next;
+        } else if (!keep_unusual(found, kind, at, (size_t)(next - at))) {
+            return NULL;
+        }
+        found->n_rows++;
+        at = next;
+    }
+    return at;
+}
+
+/* Sum plain rows up, and keep those that are looked at again. */
+static int add_plain(kernel_sums *sums, const plain_rows *plain, int64_t below, int wants_plain, kernel_found *found) {
+    const double *ages = plain->values[KERNEL_AGE], *incomes = plain->values[KERNEL_INCOME];
+    const double *purchases = plain->values[KERNEL_PURCHASES];
+    int64_t hashes[BLOCK];
+    if (!add_customers(sums, ages, incomes, purchases, plain->n, hashes)) {
+        return 0;
+    }
+    for (int k = 0; k < plain->n; k++) {
+        size_t length = (size_t)(plain->ends[k] - plain->starts[k]);
+        found->n_no_purchases += purchases[k] == 0.0;
+        if (hashes[k] < below) {
+            kernel_drawn drawn = {{ages[k], incomes[k], purchases[k]}, hashes[k]};
+            if (!append(&found->drawn, &drawn, sizeof drawn) ||
+                !append(&found->drawn_lines, plain->starts[k], length)) {
+                return 0;
+            }
+        }
+        if (incomes[k] != incomes[k]) {
+            double pair[] = {ages[k], purchases[k]};
+            if (!append(&found->no_incomes, pair, sizeof pair)) {
+                return 0;
+            }
+        }
+        if (wants_plain && !append(&found->plain_lines, plain->starts[k], length)) {
+            return 0;
+        }
+    }
+    found->n_plain += (size_t)plain->n;
+    return 1;
+}
+
+int kernel_sums_add_lines(kernel_sums *sums, const kernel_lines *lines, int64_t below, size_t most_drawn,
+                          int wants_plain, kernel_found *found) {
+    const uint8_t *at = lines->text, *end = lines->text + lines->length;
+    plain_rows plain;
+    found->has_more_plain = 1;
+    while (at < end && found->has_more_plain && found->drawn.length < most_drawn * sizeof(kernel_drawn)) {
+        at = read_block(lines, at, &plain, found);
+        if (!at || !add_plain(sums, &plain, below, wants_plain, found)) {
+            return 0;
+        }
+    }
+    found->length = (size_t)(at - lines->text);
     return 1;
 }

@@ -25,17 +25,38 @@ typedef struct {
     size_t places[KERNEL_COLUMNS];
 } kernel_lines;
 
+/* Grows as it is written to; empty where all is zero. */
 typedef struct {
-    size_t capacity; /* rows that there is room for */
-    size_t n_rows;
-    size_t n_plain;
-    double *values[KERNEL_COLUMNS]; /* of the plain rows, one after another; a missing Income is NaN */
-    uint8_t *kinds;                 /* of all rows */
-    int64_t *ends;                  /* where each row ends, its line feed included */
-} kernel_rows;
+    uint8_t *bytes;
+    size_t length, capacity;
+} kernel_buffer;
 
-/* Return 0 where a carriage return stands elsewhere than before a line feed, or there is no room. */
-int kernel_read_rows(const kernel_lines *lines, kernel_rows *rows);
+typedef struct {
+    double values[KERNEL_COLUMNS];
+    int64_t hash;
+} kernel_drawn;
+
+typedef struct {
+    int64_t row; /* from 0 */
+    int64_t kind;
+} kernel_unusual;
+
+/* What has been read of lines, beside what is in the sums. */
+typedef struct {
+    size_t length; /* of the lines that were read */
+    size_t n_rows, n_plain, n_no_purchases, n_odd;
+    int has_more_plain;       /* it is worth it to read on */
+    kernel_buffer drawn;         /* a kernel_drawn each, of plain rows whose hash is low enough */
+    kernel_buffer drawn_lines;   /* the same rows as they are, as in all the lines below */
+    kernel_buffer plain_lines;   /* of all plain rows, where they are wanted */
+    kernel_buffer no_incomes;    /* Age and Purchases, of plain rows without an Income */
+    kernel_buffer missing;       /* a kernel_unusual each, of rows without Age or Purchases */
+    kernel_buffer missing_lines;
+    kernel_buffer odd; /* the same of odd rows */
+    kernel_buffer odd_lines;
+} kernel_found;
+
+void kernel_found_end(kernel_found *found);
 
 #define KERNEL_LARGEST 274877906944.0 /* service/training/cells.py, LARGEST: 2^38 */
 #define KERNEL_AGE_CELLS 4
@@ -66,5 +87,13 @@ void kernel_sums_end(kernel_sums *sums);
 
 /* Fill in the hash of each customer, and sum up those with an Income. Return 0 where there is no memory: some have been added. */
 int kernel_sums_add(kernel_sums *sums, const double *const values[KERNEL_COLUMNS], size_t n, int64_t *hashes);
+
+/* Read lines and add the plain rows. Stops where a carriage return stands elsewhere than before a line feed, where
+ * more than half of the rows are odd, and where about so many have been drawn.
+ *
+ * `below` draws the rows of lower hashes, `found` is all zero before. Return 0 where there is no memory.
+ */
+int kernel_sums_add_lines(kernel_sums *sums, const kernel_lines *lines, int64_t below, size_t most_drawn,
+                          int wants_plain, kernel_found *found);
 
 #endif

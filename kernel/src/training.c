@@ -30,81 +30,6 @@ static void release_buffers(Py_buffer *views, int n) {
     }
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------- */
-
-enum { TEXT, AGES, INCOMES, PURCHASES, KINDS, ENDS, READ_BUFFERS };
-
-static int read_lines(kernel_lines *lines, const Py_buffer *text, Py_ssize_t delimiter, Py_ssize_t width,
-                      const Py_ssize_t *places) {
-    static const char PARTS_OF_NUMBERS[] = "0123456789.eE+-\r\n";
-    if (delimiter <= 0 || delimiter > 127 || strchr(PARTS_OF_NUMBERS, (int)delimiter)) {
-        PyErr_SetString(PyExc_ValueError, "the delimiter must be an ASCII character that no number holds");
-        return 0;
-    }
-    for (int column = 0; column < KERNEL_COLUMNS; column++) {
-        if (places[column] < 0 || places[column] >= width) {
-            PyErr_SetString(PyExc_ValueError, "a place is not within the row");
-            return 0;
-        }
-        lines->places[column] = (size_t)places[column];
-    }
-    lines->text = text->buf;
-    lines->length = (size_t)text->len;
-    if (lines->length && lines->text[lines->length - 1] != '\n') {
-        PyErr_SetString(PyExc_ValueError, "the text must end with a line feed");
-        return 0;
-    }
-    lines->delimiter = (uint8_t)delimiter;
-    lines->width = (size_t)width;
-    return 1;
-}
-
-static PyObject *read_rows(PyObject *module, PyObject *args) {
-    PyObject *objects[READ_BUFFERS], *found = NULL;
-    Py_buffer views[READ_BUFFERS] = {{0}};
-    Py_ssize_t delimiter, width, places[KERNEL_COLUMNS];
-    kernel_lines lines;
-    kernel_rows rows = {0};
-    (void)module;
-    if (!PyArg_ParseTuple(args, "Onn(nnn)OOOOO:read_rows", &objects[TEXT], &delimiter, &width, &places[0], &places[1],
-                          &places[2], &objects[AGES], &objects[INCOMES], &objects[PURCHASES], &objects[KINDS],
-                          &objects[ENDS])) {
-        return NULL;
-    }
-    for (int i = 0; i < READ_BUFFERS; i++) {
-        size_t item_bytes = i == TEXT || i == KINDS ? 1 : sizeof(double);
-        if (!get_buffer(objects[i], &views[i], i == TEXT ? PyBUF_SIMPLE : PyBUF_WRITABLE, item_bytes)) {
-            goto done;
-        }
-    }
-    rows.capacity = (size_t)views[KINDS].len;
-    for (int i = AGES; i < READ_BUFFERS; i++) {
-        size_t item_bytes = i == KINDS ? 1 : sizeof(double);
-        if ((size_t)views[i].len / item_bytes < rows.capacity) {
-            PyErr_SetString(PyExc_ValueError, "a buffer holds fewer rows than the kinds");
-            goto done;
-        }
-    }
-    if (!read_lines(&lines, &views[TEXT], delimiter, width, places)) {
-        goto done;
-    }
-    rows.values[KERNEL_AGE] = views[AGES].buf;
-    rows.values[KERNEL_INCOME] = views[INCOMES].buf;
-    rows.values[KERNEL_PURCHASES] = views[PURCHASES].buf;
-    rows.kinds = views[KINDS].buf;
-    rows.ends = views[ENDS].buf;
-    {
-        int is_read;
-        Py_BEGIN_ALLOW_THREADS
-        is_read = kernel_read_rows(&lines, &rows);
-        Py_END_ALLOW_THREADS
-        found = is_read ? Py_BuildValue("(nn)", (Py_ssize_t)rows.n_rows, (Py_ssize_t)rows.n_plain) : Py_NewRef(Py_None);
-    }
-done:
-    release_buffers(views, READ_BUFFERS);
-    return found;
-}
-
 /* ---- summing -------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -187,6 +112,83 @@ done:
     return done;
 }
 
+/* ---- reading and summing -------------------------------------------------------------------------------- */
+
+static int set_lines(kernel_lines *lines, const Py_buffer *text, Py_ssize_t delimiter, Py_ssize_t width,
+                     const Py_ssize_t *places) {
+    static const char PARTS_OF_NUMBERS[] = "0123456789.eE+-\r\n";
+    if (delimiter <= 0 || delimiter > 127 || strchr(PARTS_OF_NUMBERS, (int)delimiter)) {
+        PyErr_SetString(PyExc_ValueError, "the delimiter must be an ASCII character that no number holds");
+        return 0;
+    }
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        if (places[column] < 0 || places[column] >= width) {
+            PyErr_SetString(PyExc_ValueError, "a place is not within the row");
+            return 0;
+        }
+        lines->places[column] = (size_t)places[column];
+    }
+    lines->text = text->buf;
+    lines->length = (size_t)text->len;
+    if (lines->length && lines->text[lines->length - 1] != '\n') {
+        PyErr_SetString(PyExc_ValueError, "the text must end with a line feed");
+        return 0;
+    }
+    lines->delimiter = (uint8_t)delimiter;
+    lines->width = (size_t)width;
+    return 1;
+}
+
+static PyObject *tuple_of(const kernel_found *found) {
+    const kernel_buffer *buffers[] = {&found->drawn,   &found->drawn_lines,   &found->plain_lines, &found->no_incomes,
+                                      &found->missing, &found->missing_lines, &found->odd,         &found->odd_lines};
+    enum { N_NUMBERS = 5, N_BUFFERS = sizeof buffers / sizeof *buffers };
+    const size_t numbers[N_NUMBERS] = {found->length, found->n_rows, found->n_plain, found->n_no_purchases,
+                                       (size_t)found->has_more_plain};
+    PyObject *tuple = PyTuple_New(N_NUMBERS + N_BUFFERS);
+    for (Py_ssize_t i = 0; tuple && i < N_NUMBERS + N_BUFFERS; i++) {
+        const kernel_buffer *buffer = i < N_NUMBERS ? NULL : buffers[i - N_NUMBERS];
+        PyObject *item = buffer ? PyBytes_FromStringAndSize((const char *)buffer->bytes, (Py_ssize_t)buffer->length)
+                                : PyLong_FromSize_t(numbers[i]);
+        if (!item || PyTuple_SetItem(tuple, i, item) < 0) {
+            Py_CLEAR(tuple);
+        }
+    }
+    return tuple;
+}
+
+static PyObject *sums_add_lines(PyObject *self, PyObject *args) {
+    PyObject *object, *done = NULL;
+    Py_buffer view = {0};
+    Py_ssize_t delimiter, width, places[KERNEL_COLUMNS], most_drawn;
+    long long below;
+    int wants_plain, is_added;
+    kernel_lines lines;
+    kernel_found found = {0};
+    kernel_sums *sums;
+    if (!PyArg_ParseTuple(args, "Onn(nnn)Lnp:add_lines", &object, &delimiter, &width, &places[0], &places[1],
+                          &places[2], &below, &most_drawn, &wants_plain)) {
+        return NULL;
+    }
+    if (most_drawn < 1) {
+        PyErr_SetString(PyExc_ValueError, "there must be room for who is drawn");
+        return NULL;
+    }
+    if (!get_buffer(object, &view, PyBUF_SIMPLE, 1) || !set_lines(&lines, &view, delimiter, width, places) ||
+        !(sums = borrow(self))) {
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    is_added = kernel_sums_add_lines(sums, &lines, below, (size_t)most_drawn, wants_plain, &found);
+    Py_END_ALLOW_THREADS
+    give_back(self);
+    done = is_added ? tuple_of(&found) : PyErr_NoMemory();
+    kernel_found_end(&found);
+done:
+    release_buffers(&view, 1);
+    return done;
+}
+
 static PyObject *sums_cells(PyObject *self, PyObject *nothing) {
     kernel_sums *sums = borrow(self);
     PyObject *bytes;
@@ -225,6 +227,13 @@ static PyMethodDef sums_methods[] = {
     {"add", sums_add, METH_VARARGS,
      "add(ages, incomes, purchases, hashes)\n--\n\n"
      "Fill int64 hashes of usable customers, all float64, and sum up those whose Income is not NaN."},
+    {"add_lines", sums_add_lines, METH_VARARGS,
+     "add_lines(text, delimiter, width, places, below, most_drawn, wants_plain)\n--\n\n"
+     "Read whole lines without quotes and add the plain rows. Return the bytes read, and the rows, plain rows, plain\n"
+     "rows without Purchases among these; 0 where it is not worth it to read on. Then, as bytes: of plain rows with a\n"
+     "hash below, float64 Age, Income, Purchases and int64 hash, and their lines; the lines of all plain rows, if\n"
+     "wanted; float64 Age and Purchases of those without Income; int64 row and kind of rows without Age or Purchases,\n"
+     "and their lines; the same of the odd rows. Stops early where about so many are drawn."},
     {"cells", sums_cells, METH_NOARGS,
      "cells()\n--\n\nReturn rows of 8 int64, in any order: cell, n, u, u^2, v, v^2, Income and Purchases."},
     {"incomes", sums_incomes, METH_NOARGS,
@@ -307,11 +316,6 @@ done:
 /* ---- the module ----------------------------------------------------------------------------------------- */
 
 static PyMethodDef functions[] = {
-    {"read_rows", read_rows, METH_VARARGS,
-     "read_rows(text, delimiter, width, places, ages, incomes, purchases, kinds, ends)\n--\n\n"
-     "Read whole lines without quotes. Fills float64 numbers of the plain rows, and of all rows a kind as uint8 and\n"
-     "the end as int64. Return how many rows and plain rows there are; None where a carriage return stands alone or\n"
-     "there are more rows than kinds."},
     {"lloyd_step", lloyd_step, METH_VARARGS,
      "lloyd_step(n_sets, x, y, cx, cy, nearest, counts, sums_x, sums_y)\n--\n\n"
      "Assign the records of many data sets to the centroids of each; all float64 but the counts, which are int64.\n"

@@ -12,7 +12,7 @@ from service.features import AGE, PURCHASES
 from service.training.attributes import Attribute
 from service.training.cells import Cells
 from service.training.drawing import Drawing, Take
-from service.training.sums import Columns, Sums
+from service.training.sums import Columns, Summed, Sums
 
 _PARTS: Final = 8
 
@@ -59,7 +59,7 @@ class Census:
         self.used = 0
         self._no_purchases = 0
         self._imputed = 0
-        self._sums = sums
+        self.sums = sums
         self._unknown: list[Columns] = []
         """Those without an Income: ages, counts and purchases of the same."""
 
@@ -74,14 +74,33 @@ class Census:
         ages, incomes, purchases = columns
         if not len(ages):
             return
-        self.used += len(ages)
-        self._no_purchases += int((purchases == 0).sum())
-        hashes = self._sums.add(columns, make_cells=make_cells)
-        self.drawing.add(ages, incomes, purchases, hashes=hashes, take=take)
+        hashes = self.sums.add(columns, make_cells=make_cells)
         unknown = np.isnan(incomes)
-        if unknown.any():
-            self._imputed += int(unknown.sum())
-            self._unknown.append((ages[unknown], np.ones(int(unknown.sum())), purchases[unknown]))
+        self.add_summed(
+            Summed(
+                used=len(ages),
+                no_purchases=int((purchases == 0).sum()),
+                no_incomes=(ages[unknown], purchases[unknown]),
+                drawn=columns,
+                hashes=hashes,
+            ),
+            take=take,
+        )
+
+    def add_summed(self, summed: Summed, *, take: Take) -> None:
+        """Add customers who are in the sums already.
+
+        Args:
+            summed: What else is known of them.
+            take: Gives the dropped columns of some of those who were drawn.
+        """
+        self.used += summed.used
+        self._no_purchases += summed.no_purchases
+        self.drawing.add(*summed.drawn, hashes=summed.hashes, take=take)
+        ages, purchases = summed.no_incomes
+        if len(ages):
+            self._imputed += len(ages)
+            self._unknown.append((ages, np.ones(len(ages)), purchases))
         if len(self._unknown) > _PARTS:
             self._unknown = [_join_alike(self._unknown)]
 
@@ -106,7 +125,7 @@ class Census:
             raise DatasetError(
                 f"None of the {self.used} usable records has an Income, so none can be filled in"
             )
-        cells, known = self._sums.finish()
+        cells, known = self.sums.finish()
         median = known.median()
         if self._unknown:
             ages, counts, purchases = _join_alike(self._unknown)

@@ -131,7 +131,6 @@ def read_dataset(
             tally,
             id_positions=[_find_id(reader, id_column=id_column) for reader in readers],
             rejects_path=rejects_path,
-            kernel=extension,
             use_polars=means.polars,
             on_progress=on_progress,
         )

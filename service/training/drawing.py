@@ -52,6 +52,11 @@ class Drawing:
         """Return the folded names of the columns that are still kept."""
         return tuple(self._columns)
 
+    @property
+    def below(self) -> int:
+        """Return the hash from which on nobody is drawn any more."""
+        return self._below
+
     def add(self, ages: Floats, incomes: Floats, purchases: Floats, *, hashes: Integers, take: Take) -> None:
         """Draw from usable customers, shape (n_samples,); a missing Income is NaN."""
         drawn = np.flatnonzero(hashes < self._below)

@@ -11,7 +11,8 @@ from service.training.blocks import Block, Lines, read_blocks
 from service.training.cells import Integers
 from service.training.customers import CustomerReader
 from service.training.rejects import Reject, RejectedLines, list_fields
-from service.training.source import RawBatch
+from service.training.row_reader import ReadRows, RowReader
+from service.training.source import CustomerFile, RawBatch
 from service.training.tally import CensusTally
 
 if TYPE_CHECKING:
@@ -23,19 +24,56 @@ Parse = Callable[[Lines, CustomerReader], tuple[Block, list[bytes]] | None]
 """Returns the plain rows of a block and the lines of the odd ones, None where it is not worth it."""
 
 
-def read_lines(intake: "Intake", parsers: Sequence[Parse]) -> Iterator[None]:
-    """Take in a CSV file by the first that can read a block of it, and yield after every block."""
-    for lines, before in read_blocks(intake.reader):
-        found = (parse(lines, intake.reader) for parse in parsers)
-        parsed = next((one for one in found if one is not None), None)
-        if parsed is None:
-            _add_lines(intake, lines.text, np.arange(before + 1, before + len(lines.ends) + 1))
-        else:
-            block, odd = parsed
-            _reject_lines(intake, block, before, lines)
-            _add_lines(intake, b"".join(odd), before + 1 + block.odd)
-            _add_block(intake, block, lines)
+def read_lines(intake: "Intake", rows: RowReader | None, parse: Parse | None) -> Iterator[None]:
+    """Take in a CSV file and yield after every block; what neither can read is read by the usual rules."""
+    before = intake.reader.file.header_records
+    for text in read_blocks(intake.reader):
+        size, has_more_plain = 0, rows is not None
+        while rows is not None and has_more_plain and size < len(text):
+            found = rows.read(
+                text[size:],
+                below=_tally(intake).census.drawing.below,
+                wants_plain=intake.id_position is not None,
+            )
+            _add_rows(intake, found, before)
+            size, before, has_more_plain = size + found.size, before + found.rows, found.has_more_plain
+        if size < len(text):
+            before += _add_text(intake, Lines(bytes(text[size:])), before, parse)
         yield
+
+
+def _add_rows(intake: "Intake", found: ReadRows, before: int) -> None:
+    """Take in what was read of the lines after so many records."""
+    file = intake.reader.file
+    intake.reader.count(len(found.missing) + found.plain.used)
+    _reject_lines(intake, found.missing, found.blamed, before, found.missing_lines)
+    _add_lines(intake, found.odd_lines, before + 1 + found.odd)
+
+    def rows(places: Integers) -> pa.Table:
+        drawn = _parse(file, found.drawn_lines)
+        return drawn if len(places) == drawn.num_rows else drawn.take(pa.array(places))
+
+    tally = _tally(intake)
+    tally.add_summed(found.plain, rows=rows, positions=intake.positions)
+    if intake.id_position is not None and found.plain_lines:
+        tally.add_ids(_parse(file, found.plain_lines).column(intake.id_position))
+
+
+def _add_text(intake: "Intake", lines: Lines, before: int, parse: Parse | None) -> int:
+    """Take in the lines after so many records, and return how many are in them."""
+    records = len(lines.ends) + lines.lone_returns
+    parsed = None if parse is None else parse(lines, intake.reader)
+    if parsed is None:
+        _add_lines(intake, lines.text, np.arange(before + 1, before + records + 1))
+        return records
+    block, odd = parsed
+    intake.reader.count(len(block.missing) + len(block.places))
+    _reject_lines(intake, block.missing, block.blamed, before, b"".join(lines.cut(block.missing)))
+    _add_lines(intake, b"".join(odd), before + 1 + block.odd)
+    _add_plain(
+        intake, block, lambda places: _parse(intake.reader.file, b"".join(lines.cut(block.places[places])))
+    )
+    return records
 
 
 def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Block]) -> Iterator[None]:
@@ -45,13 +83,11 @@ def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Blo
         yield
 
 
-def _reject_lines(intake: "Intake", block: Block, before: int, lines: Lines) -> None:
+def _reject_lines(intake: "Intake", missing: Integers, blamed: Integers, before: int, text: bytes) -> None:
     """Reject the rows without Age or Purchases; they are written in turn with the odd ones."""
-    if len(block.missing):
-        intake.reader.count(len(block.missing))
-        cut = lines.cut(block.missing)
-        numbers, blamed = (before + 1 + block.missing).tolist(), block.blamed.tolist()
-        intake.reject_lines(RejectedLines(cut, numbers, blamed, _problems(intake)))
+    if len(missing):
+        numbers = (before + 1 + missing).tolist()
+        intake.reject_lines(RejectedLines(text, numbers, blamed.tolist(), _problems(intake)))
 
 
 def _problems(intake: "Intake") -> Sequence[tuple[str, str]]:
@@ -69,21 +105,15 @@ def _add_lines(intake: "Intake", lines: bytes, numbers: Integers) -> None:
     intake.reject(None)
 
 
-def _add_block(intake: "Intake", block: Block, lines: Lines) -> None:
-    """Take in the plain rows of a block of lines."""
-    file = intake.reader.file
-
-    def rows(places: Integers) -> pa.Table:
-        parts = file.parse_lines(b"".join(lines.cut(block.places[places])))
-        return pa.concat_tables([part.table for part in parts])
-
-    _add_plain(intake, block, rows)
+def _parse(file: CustomerFile, lines: bytes) -> pa.Table:
+    """Return plain lines as a table."""
+    return pa.concat_tables([part.table for part in file.parse_lines(lines)])
 
 
 def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
     """Take in a part of a Parquet file."""
+    intake.reader.count(len(block.missing) + len(block.places))
     if len(block.missing):
-        intake.reader.count(len(block.missing))
         fields = list_fields(raw.table.take(pa.array(block.missing)))
         numbers, problems = (raw.records[0] + block.missing).tolist(), _problems(intake)
         intake.reject_ahead(
@@ -101,13 +131,12 @@ def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
 def _add_plain(intake: "Intake", block: Block, rows: Callable[[Integers], pa.Table]) -> None:
     if not len(block.places):
         return
-    intake.reader.count(len(block.places))
-    assert isinstance(intake.tally, CensusTally)  # noqa: S101  # what small files have is not read here
-    intake.tally.add_plain(
-        block.columns,
-        rows=rows,
-        positions=intake.positions,
-        make_cells=block.make_cells,
-    )
+    tally = _tally(intake)
+    tally.add_plain(block.columns, rows=rows, positions=intake.positions, make_cells=block.make_cells)
     if intake.id_position is not None:
-        intake.tally.add_ids(rows(np.arange(len(block.places))).column(intake.id_position))
+        tally.add_ids(rows(np.arange(len(block.places))).column(intake.id_position))
+
+
+def _tally(intake: "Intake") -> CensusTally:
+    assert isinstance(intake.tally, CensusTally)  # noqa: S101  # what small files have is not read here
+    return intake.tally

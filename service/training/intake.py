@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +20,8 @@ from service.training.customers import CustomerBatch, CustomerReader
 from service.training.rejects import Reject, RejectedLines, RejectsFile, list_fields
 from service.training.row_reader import RowReader
 from service.training.source import RaggedRow
+from service.training.sums import KernelSums
 from service.training.tally import CensusTally, Tally
-
-if TYPE_CHECKING:
-    from service.training.fast import Parse
 
 _PEEK_BYTES: Final = 65_536
 
@@ -50,7 +48,6 @@ def take_in(
     *,
     id_positions: Sequence[int | None],
     rejects_path: Path,
-    kernel: Any,
     use_polars: bool,
     on_progress: Progress,
 ) -> None:
@@ -61,7 +58,6 @@ def take_in(
         tally: Takes the usable records.
         id_positions: Of the column that tells customers apart, of each file.
         rejects_path: Where the other records go.
-        kernel: The compiled one, or None.
         use_polars: Where it is installed.
         on_progress: Called after every batch.
 
@@ -80,7 +76,7 @@ def take_in(
             def progress(before: int = done, reader: CustomerReader = reader) -> None:
                 on_progress(before + reader.file.done_bytes, total)
 
-            intake.read(kernel=kernel if is_large else None, has_polars=has_polars, on_progress=progress)
+            intake.read(has_polars=has_polars, on_progress=progress)
             done += reader.file.size_bytes
             on_progress(done, total)
         rejects.write()
@@ -101,9 +97,9 @@ class Intake:
         """Rows that a fast reader rejects, in the order of the file: their lines, and how they are kept."""
         self.positions: Mapping[str, int] = locate_columns(reader.file.columns, name=str(reader.file.path))
 
-    def read(self, *, kernel: Any, has_polars: bool, on_progress: Callable[[], None]) -> None:
+    def read(self, *, has_polars: bool, on_progress: Callable[[], None]) -> None:
         """Read the file; by the kernel or polars as far as its blocks are plain."""
-        blocks = self._fast_blocks(kernel, has_polars=has_polars) if is_plain_file(self.reader) else None
+        blocks = self._fast_blocks(has_polars=has_polars) if is_plain_file(self.reader) else None
         if blocks is not None:
             for _ in blocks:
                 on_progress()
@@ -114,25 +110,25 @@ class Intake:
             on_progress()
         self.reject(None)
 
-    def _fast_blocks(self, kernel: Any, *, has_polars: bool) -> Iterator[None] | None:
+    def _fast_blocks(self, *, has_polars: bool) -> Iterator[None] | None:
         """Return what takes the file in block by block, None where nothing does."""
         from service.training.fast import read_lines, read_table  # noqa: PLC0415  # it looks at this module
 
+        sums = self.tally.census.sums if isinstance(self.tally, CensusTally) else None
         if self.reader.file.format == "parquet":
             # Without the kernel polars sums up faster.
-            if kernel is not None and table_reader.reads(self.reader):
+            if isinstance(sums, KernelSums) and table_reader.reads(self.reader):
                 return read_table(self, table_reader.read_numbers)
             if has_polars:
                 from service.training.plain import parse_table  # noqa: PLC0415  # polars is optional
 
                 return read_table(self, parse_table)
             return None
-        parsers: list[Parse] = []
-        if kernel is not None and RowReader.reads(self.reader):
-            parsers.append(RowReader(kernel).parse)
-        if has_polars:
-            parsers.append(_parse_by_polars)
-        return read_lines(self, parsers) if parsers else None
+        rows = None
+        if isinstance(sums, KernelSums) and RowReader.reads(self.reader):
+            rows = RowReader(self.reader, sums)
+        parse = _parse_by_polars if has_polars else None
+        return read_lines(self, rows, parse) if rows or parse else None
 
     def add(self, batch: CustomerBatch) -> None:
         """Take in a batch, and reject its bad rows."""

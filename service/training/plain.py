@@ -27,7 +27,7 @@ def parse_block(lines: Lines, reader: CustomerReader) -> tuple[Block, list[bytes
     counted, and all delimiters together tell that none has too many.
     """
     file = reader.file
-    if lines.has_lone_returns:
+    if lines.lone_returns:
         return None
     delimiter, width = str(file.delimiter), len(file.columns)
     names = [str(place) for place in range(width)]

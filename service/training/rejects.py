@@ -38,7 +38,7 @@ class Reject:
 class RejectedLines:
     """Hold records that could not be used as the lines that they are, in a file without quotes."""
 
-    lines: Sequence[bytes]
+    text: bytes
     """Each with its end."""
     numbers: Sequence[int]
     """Of the lines, from 1."""
@@ -49,9 +49,12 @@ class RejectedLines:
 
     def rejects(self, delimiter: str) -> Iterator[Reject]:
         """Divide the lines into their fields."""
-        for line, number, place in zip(self.lines, self.numbers, self.places, strict=True):
-            fields = line.decode().rstrip("\r\n").split(delimiter)
-            yield Reject(number, *self.problems[place], fields)
+        for line, number, place in zip(self.split(), self.numbers, self.places, strict=True):
+            yield Reject(number, *self.problems[place], line.split(delimiter))
+
+    def split(self) -> list[str]:
+        """Return the lines without their ends."""
+        return self.text.decode().replace("\r\n", "\n").split("\n")[:-1]
 
 
 class RejectsFile:
@@ -98,14 +101,13 @@ class RejectsFile:
 
     def texts_of_lines(self, lines: RejectedLines, *, file: str, delimiter: str) -> list[str] | None:
         """Return records of `file` as they are kept, None where that takes more than to put text together."""
-        text = b"".join(lines.lines).decode().replace("\r\n", "\n")
-        if self._places[file] != self._all_places or (delimiter != "," and "," in text):
+        if self._places[file] != self._all_places or (delimiter != "," and b"," in lines.text):
             return None
-        rows = text.replace(delimiter, ",").split("\n")  # without quotes nothing in them needs any
+        rows = lines.split()  # without quotes nothing in them needs any
         begin, why = _join([file]), [_join(problem) for problem in lines.problems]
         return [
-            f"{begin},{number},{why[place]},{row}\r\n"
-            for number, place, row in zip(lines.numbers, lines.places, rows[:-1], strict=True)
+            f"{begin},{number},{why[place]},{row.replace(delimiter, ',')}\r\n"
+            for number, place, row in zip(lines.numbers, lines.places, rows, strict=True)
         ]
 
     def keep(self, text: str) -> None:

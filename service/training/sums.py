@@ -47,6 +47,20 @@ class Incomes:
         return round_significant(float(self.sums[place] / self.counts[place] / UNITS))
 
 
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """Hold what is to be known of customers beside their sums."""
+
+    used: int
+    no_purchases: int
+    no_incomes: tuple[Floats, Floats]
+    """Ages and purchases of those without an Income."""
+    drawn: Columns
+    """Of those whose hash is low."""
+    hashes: Integers
+    """Of the same."""
+
+
 class Sums(Protocol):
     """Add up customers, in any order and in pieces of any size."""
 
@@ -117,20 +131,22 @@ class KernelSums:
 
     def __init__(self, extension: Any) -> None:
         """Begin with nobody."""
-        self._sums = extension.Sums()
+        self.extension = extension
+        self.compiled = extension.Sums()
+        """What the extension itself may add to."""
 
     def add(self, columns: Columns, *, make_cells: Callable[[], Cells] | None = None) -> Integers:
         """Add usable customers."""
         del make_cells
         hashes = np.empty(len(columns[0]), dtype=np.int64)
-        self._sums.add(*map(np.ascontiguousarray, columns), hashes)
+        self.compiled.add(*map(np.ascontiguousarray, columns), hashes)
         return hashes
 
     def finish(self) -> tuple[Cells, Incomes]:
         """Return all who have an Income."""
-        rows = np.frombuffer(self._sums.cells(), dtype=np.int64).reshape(-1, 8)
+        rows = np.frombuffer(self.compiled.cells(), dtype=np.int64).reshape(-1, 8)
         rows = rows[np.argsort(rows[:, 0])]
-        counts, sums = (np.frombuffer(steps, dtype=np.int64) for steps in self._sums.incomes())
+        counts, sums = (np.frombuffer(steps, dtype=np.int64) for steps in self.compiled.incomes())
         return Cells(rows[:, 0].copy(), rows[:, 1:].copy()), Incomes(counts, sums)
 
 

@@ -13,8 +13,9 @@ from service.training.attributes import AttributeTally
 from service.training.cells import Cells, Floats, Integers
 from service.training.census import Census, Counted
 from service.training.customers import CustomerBatch
+from service.training.drawing import Take
 from service.training.expression import fold_name
-from service.training.sums import Columns, Sums
+from service.training.sums import Columns, Summed, Sums
 
 
 class Tally(Protocol):
@@ -145,7 +146,21 @@ class CensusTally(_Ids):
             positions: Of the columns there, by folded name.
             make_cells: An engine's way to sum up those who have an Income.
         """
+        self.census.add(columns, take=self._taker(rows, positions=positions), make_cells=make_cells)
 
+    def add_summed(
+        self, summed: Summed, *, rows: Callable[[Integers], pa.Table], positions: Mapping[str, int]
+    ) -> None:
+        """Add usable customers who are in the sums already.
+
+        Args:
+            summed: What else is known of them.
+            rows: Gives some of those who were drawn as they stand in the file.
+            positions: Of the columns there, by folded name.
+        """
+        self.census.add_summed(summed, take=self._taker(rows, positions=positions))
+
+    def _taker(self, rows: Callable[[Integers], pa.Table], *, positions: Mapping[str, int]) -> Take:
         def take(places: Integers) -> Mapping[str, pa.Array]:
             kept = [name for name in self.census.drawing.columns if name in positions]
             if not kept:
@@ -154,7 +169,7 @@ class CensusTally(_Ids):
             texts = {name: as_text(table.column(positions[name])) for name in kept}
             return {name: text for name, text in texts.items() if text is not None}
 
-        self.census.add(columns, take=take, make_cells=make_cells)
+        return take
 
     def finish(self) -> Counted:
         """Fill in the median Income where there is none."""

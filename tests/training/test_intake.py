@@ -15,9 +15,10 @@ from service.settings import KernelUse
 from service.training import blocks, fast, plain, table_reader
 from service.training.dataset import Dataset, Means, read_dataset
 from service.training.dialect import find_encoding
+from service.training.drawing import DRAWN
 from service.training.hyperparameters import Hyperparameters
 from service.training.numbers import read_numbers
-from service.training.row_reader import RowReader
+from service.training.row_reader import ReadRows, RowReader
 from service.training.source import CustomerFile, RawBatch
 from service.training.trainer import TrainedModel, train
 from service.transform import Transform
@@ -51,21 +52,24 @@ def read_all(
     return dataset, rejects.read_bytes() if rejects.exists() else b""
 
 
-def watch(monkeypatch: pytest.MonkeyPatch, means: str) -> list[tuple[blocks.Block, list[bytes]] | None]:
-    """Return the list of what a fast reader will have found, block by block."""
+def watch(monkeypatch: pytest.MonkeyPatch, means: str) -> list[tuple[int, bytes]]:
+    """Return the list of how many plain rows, and which odd lines, a fast reader will have found."""
     found = []
-    by_kernel, by_polars = RowReader.parse, plain.parse_block
+    by_kernel, by_polars = RowReader.read, plain.parse_block
 
-    def parse_by_kernel(reader: RowReader, *args: Any) -> tuple[blocks.Block, list[bytes]] | None:
-        found.append(by_kernel(reader, *args))
-        return found[-1]
+    def read_by_kernel(*args: Any, **options: Any) -> ReadRows:
+        read = by_kernel(*args, **options)
+        found.append((read.plain.used, read.odd_lines))
+        return read
 
     def parse_by_polars(*args: Any) -> tuple[blocks.Block, list[bytes]] | None:
-        found.append(by_polars(*args))
-        return found[-1]
+        parsed = by_polars(*args)
+        assert parsed is not None
+        found.append((len(parsed[0].places), b"".join(parsed[1])))
+        return parsed
 
     if "kernel" in means:
-        monkeypatch.setattr(RowReader, "parse", parse_by_kernel)
+        monkeypatch.setattr(RowReader, "read", read_by_kernel)
     else:
         monkeypatch.setattr(plain, "parse_block", parse_by_polars)
     return found
@@ -119,9 +123,8 @@ def test_a_fast_reader_is_really_used(means: str, tmp_path: Path, monkeypatch: p
     rows = [row for row in lines(3000) if row.count(",") == 4]
     dataset, _ = read(write(tmp_path / "customers.csv", rows), tmp_path, means)
 
-    (parsed,) = found
-    assert parsed is not None
-    assert len(parsed[0].places) > 0.95 * dataset.report.used
+    ((n_plain, _),) = found
+    assert n_plain > 0.95 * dataset.report.used
 
 
 def test_parquet_and_csv_give_the_same_cells(means: str, tmp_path: Path) -> None:
@@ -236,10 +239,9 @@ def test_a_row_too_short_is_told_from_one_with_an_empty_last_cell(
     _, usual_rejects = read(path, tmp_path)
 
     assert fast_rejects == usual_rejects
-    (parsed,) = found
-    assert parsed is not None
-    assert b"7,41,Female,30000\n" in parsed[1]
-    assert b"8,41,Female,30000,\n" not in parsed[1]
+    ((_, odd_lines),) = found
+    assert b"7,41,Female,30000\n" in odd_lines
+    assert b"8,41,Female,30000,\n" not in odd_lines
 
 
 def test_few_different_customers_are_all_drawn(means: str, tmp_path: Path) -> None:
@@ -251,6 +253,59 @@ def test_few_different_customers_are_all_drawn(means: str, tmp_path: Path) -> No
     assert len(kinds) == 840
     assert counts.max() <= counts.min() + 2
     assert [one.column for one in dataset.attributes] == ["Gender"]
+
+
+def test_the_same_are_drawn_of_many_different_customers(means: str, tmp_path: Path) -> None:
+    rows = [f"{number},{20 + number % 61},{'mf'[number % 2]},{1000 + number},3" for number in range(300_000)]
+    path = write(tmp_path / "customers.csv", rows)
+    fast, _ = read(path, tmp_path, means)
+    usual, _ = read(path, tmp_path)
+
+    assert len(fast.ages) == DRAWN
+    for name in ("ages", "incomes", "purchases"):
+        assert np.array_equal(getattr(fast, name), getattr(usual, name)), name
+    assert [one.column for one in fast.attributes] == ["Gender"]
+    assert np.array_equal(fast.attributes[0].codes, usual.attributes[0].codes)
+
+
+@pytest.mark.parametrize("odd", ["7,035,Male,5,1", "7,35,Male,5,1\r8,36,Male,5,1"], ids=["number", "return"])
+def test_what_a_fast_reader_stops_at_is_read_by_the_usual_rules(
+    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    stopped = []
+    by_kernel = RowReader.read
+
+    def read_by_kernel(*args: Any, **options: Any) -> ReadRows:
+        found = by_kernel(*args, **options)
+        stopped.append(not found.has_more_plain and 0 < found.rows < 20_000)
+        return found
+
+    monkeypatch.setattr(RowReader, "read", read_by_kernel)
+    rows = [*lines(3000), *[odd] * 9000, *lines(3000)]
+    path = write(tmp_path / "customers.csv", rows)
+    fast, fast_rejects = read(path, tmp_path, means, id_column="CustomerID")
+    usual, usual_rejects = read(path, tmp_path, id_column="CustomerID")
+
+    assert any(stopped) is ("kernel" in means)
+    assert fast.report == usual.report
+    assert fast_rejects == usual_rejects
+    assert fast.cells is not None
+    assert usual.cells is not None
+    assert fast.cells.digest == usual.cells.digest
+
+
+@pytest.mark.parametrize("ends", [("\r", "\r"), ("\r", "\n"), ("\n", "\r"), ("\r\n", "\r")], ids=ascii)
+def test_carriage_returns_end_records_too(means: str, tmp_path: Path, ends: tuple[str, str]) -> None:
+    rows = [f"{20 + number % 50},{30_000 + number},{number % 30}" for number in range(3000)]
+    rows[5] = "x,5,1"
+    path = tmp_path / "customers.csv"
+    path.write_bytes(f"Age,Income,Purchases{ends[0]}{ends[1].join(rows)}{ends[1]}".encode())
+    fast, fast_rejects = read(path, tmp_path, means)
+    usual, usual_rejects = read(path, tmp_path)
+
+    assert fast.report == usual.report
+    assert fast.report.used == 2999
+    assert fast_rejects == usual_rejects
 
 
 @pytest.mark.parametrize("note", ["plain", "one, two"])
