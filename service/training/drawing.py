@@ -60,7 +60,7 @@ class Drawing:
     def add(self, ages: Floats, incomes: Floats, purchases: Floats, *, hashes: Integers, take: Take) -> None:
         """Draw from usable customers, shape (n_samples,); a missing Income is NaN."""
         drawn = np.flatnonzero(hashes < self._below)
-        if len(drawn) > 4 * DRAWN and (limit := _find_limit(hashes[drawn])) is not None:
+        if len(drawn) > 4 * DRAWN and (limit := find_limit(hashes[drawn])) is not None:
             self._below = limit
             drawn = np.flatnonzero(hashes < self._below)
         if not len(drawn):
@@ -81,7 +81,9 @@ class Drawing:
         self._parts.append(pa.table(table))
         self._rows += len(drawn)
         if self._rows > 4 * DRAWN:
-            self._compact()
+            self._cut()
+            if self._rows > 2 * DRAWN:
+                self._compact()
 
     def add_counted(self, table: pa.Table) -> None:
         """Draw from customers that were hashed and counted elsewhere.
@@ -92,6 +94,18 @@ class Drawing:
         if table.num_rows:
             self._parts.append(table)
             self._rows += table.num_rows
+
+    def _cut(self) -> None:
+        """Let go of the highest hashes, and of columns with too many values."""
+        limit = find_limit(np.concatenate([part["hash"].to_numpy() for part in self._parts]))
+        if limit is not None:
+            self._below = limit
+            self._parts = [part.filter(pc.less(part["hash"], limit)) for part in self._parts]
+            self._rows = sum(part.num_rows for part in self._parts)
+        for name in list(self._columns):
+            values = pa.chunked_array([column for part in self._parts for column in part[_key(name)].chunks])
+            if pc.count_distinct(values).as_py() > KEEP_VALUES:
+                del self._columns[name]
 
     def _compact(self) -> None:
         """Join customers who are alike in all that is kept, and let go of the highest hashes."""
@@ -146,7 +160,7 @@ def hash_customers(ages: Floats, incomes: Floats, purchases: Floats) -> Integers
     return mixed
 
 
-def _find_limit(hashes: Integers) -> int | None:
+def find_limit(hashes: Integers) -> int | None:
     """Return the lowest hash that DRAWN different ones lie below, None where there are not so many."""
     # Among the lowest, most of which differ as a rule; looking through all takes ten times as long.
     lowest = np.partition(hashes, 2 * DRAWN)[: 2 * DRAWN]

@@ -1,6 +1,6 @@
 """Take in a large file block by block: plain rows the fastest way, all others by the usual rules."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from service.training.blocks import Block, Lines, read_blocks
 from service.training.cells import Integers
 from service.training.customers import CustomerReader
-from service.training.rejects import Reject, RejectedLines, list_fields
+from service.training.reject_texts import Found
 from service.training.row_reader import ReadRows, RowReader
 from service.training.source import CustomerFile, RawBatch
 from service.training.tally import CensusTally
@@ -28,26 +28,27 @@ def read_lines(intake: "Intake", rows: RowReader | None, parse: Parse | None) ->
     """Take in a CSV file and yield after every block; what neither can read is read by the usual rules."""
     before = intake.reader.file.header_records
     for text in read_blocks(intake.reader):
-        size, has_more_plain = 0, rows is not None
-        while rows is not None and has_more_plain and size < len(text):
-            found = rows.read(
-                text[size:],
-                below=_tally(intake).census.drawing.below,
-                wants_plain=intake.id_position is not None,
-            )
-            _add_rows(intake, found, before)
-            size, before, has_more_plain = size + found.size, before + found.rows, found.has_more_plain
-        if size < len(text):
-            before += _add_text(intake, Lines(bytes(text[size:])), before, parse)
+        done, has_more_plain = 0, rows is not None
+        while rows is not None and has_more_plain and done < len(text):
+            below = _tally(intake).census.drawing.below
+            size, records, has_more_plain = rows.read(text[done:], before=before, below=below)
+            done, before = done + size, before + records
+            if rows.is_full or not has_more_plain:
+                _add_rows(intake, rows.take())
+        if done < len(text):
+            before += _add_text(intake, Lines(bytes(text[done:])), before, parse)
         yield
+    if rows is not None:
+        _add_rows(intake, rows.take())
 
 
-def _add_rows(intake: "Intake", found: ReadRows, before: int) -> None:
-    """Take in what was read of the lines after so many records."""
+def _add_rows(intake: "Intake", found: ReadRows) -> None:
+    """Take in what was read of many lines."""
     file = intake.reader.file
     intake.reader.count(len(found.missing) + found.plain.used)
-    _reject_lines(intake, found.missing, found.blamed, before, found.missing_lines)
-    _add_lines(intake, found.odd_lines, before + 1 + found.odd)
+    if len(found.missing):
+        intake.reject_lines(_find(intake, found.missing, found.blamed), found.missing_lines)
+    _add_lines(intake, found.odd_lines, found.odd)
 
     def rows(places: Integers) -> pa.Table:
         drawn = _parse(file, found.drawn_lines)
@@ -68,7 +69,9 @@ def _add_text(intake: "Intake", lines: Lines, before: int, parse: Parse | None) 
         return records
     block, odd = parsed
     intake.reader.count(len(block.missing) + len(block.places))
-    _reject_lines(intake, block.missing, block.blamed, before, b"".join(lines.cut(block.missing)))
+    if len(block.missing):
+        missing = b"".join(lines.cut(block.missing))
+        intake.reject_lines(_find(intake, before + 1 + block.missing, block.blamed), missing)
     _add_lines(intake, b"".join(odd), before + 1 + block.odd)
     _add_plain(
         intake, block, lambda places: _parse(intake.reader.file, b"".join(lines.cut(block.places[places])))
@@ -83,15 +86,10 @@ def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Blo
         yield
 
 
-def _reject_lines(intake: "Intake", missing: Integers, blamed: Integers, before: int, text: bytes) -> None:
-    """Reject the rows without Age or Purchases; they are written in turn with the odd ones."""
-    if len(missing):
-        numbers = (before + 1 + missing).tolist()
-        intake.reject_lines(RejectedLines(text, numbers, blamed.tolist(), _problems(intake)))
-
-
-def _problems(intake: "Intake") -> Sequence[tuple[str, str]]:
-    return [(source.columns[0], f"{source.target} is missing") for source in intake.reader.sources]
+def _find(intake: "Intake", records: Integers, blamed: Integers) -> Found:
+    """Say which records lack Age or Purchases."""
+    problems = [(source.columns[0], f"{source.target} is missing") for source in intake.reader.sources]
+    return Found(records, blamed, problems)
 
 
 def _add_lines(intake: "Intake", lines: bytes, numbers: Integers) -> None:
@@ -114,12 +112,8 @@ def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
     """Take in a part of a Parquet file."""
     intake.reader.count(len(block.missing) + len(block.places))
     if len(block.missing):
-        fields = list_fields(raw.table.take(pa.array(block.missing)))
-        numbers, problems = (raw.records[0] + block.missing).tolist(), _problems(intake)
-        intake.reject_ahead(
-            Reject(number, column=problems[place][0], reason=problems[place][1], fields=row)
-            for number, place, row in zip(numbers, block.blamed.tolist(), fields, strict=True)
-        )
+        found = _find(intake, raw.records[block.missing], block.blamed)
+        intake.reject_rows(found, raw.table.take(pa.array(block.missing)))
     if len(block.odd):
         odd = raw.table.take(pa.array(block.odd))
         for batch in intake.reader.judge(RawBatch(odd, raw.records[block.odd])):

@@ -1,11 +1,10 @@
 """Read customer files from end to end: usable records into a tally, all others into the file of rejects."""
 
 import importlib.util
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,8 @@ from service.training import table_reader
 from service.training.blocks import Block, Lines, is_plain_file
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch, CustomerReader
-from service.training.rejects import Reject, RejectedLines, RejectsFile, list_fields
+from service.training.reject_texts import Found, Waiting, join_lines, join_rows
+from service.training.rejects import Reject, RejectsFile, list_fields
 from service.training.row_reader import RowReader
 from service.training.source import RaggedRow
 from service.training.sums import KernelSums
@@ -93,8 +93,8 @@ class Intake:
         self.tally = tally
         self._rejects = rejects
         self.id_position = id_position
-        self._ahead: list[tuple[int, str]] = []
-        """Rows that a fast reader rejects, in the order of the file: their lines, and how they are kept."""
+        self._waiting = Waiting()
+        """Rows that a fast reader rejects ahead of others before them."""
         self.positions: Mapping[str, int] = locate_columns(reader.file.columns, name=str(reader.file.path))
 
     def read(self, *, has_polars: bool, on_progress: Callable[[], None]) -> None:
@@ -126,7 +126,7 @@ class Intake:
             return None
         rows = None
         if isinstance(sums, KernelSums) and RowReader.reads(self.reader):
-            rows = RowReader(self.reader, sums)
+            rows = RowReader(self.reader, sums, wants_plain=self.id_position is not None)
         parse = _parse_by_polars if has_polars else None
         return read_lines(self, rows, parse) if rows or parse else None
 
@@ -149,41 +149,50 @@ class Intake:
         del file.ragged[: len(ragged)]
         rejects += [Reject(row.record, "", _explain_ragged(row), unparsed=row.text) for row in ragged]
         self._count(rejects)
-        found = len(self._ahead) if last is None else bisect_right(self._ahead, last, key=itemgetter(0))
-        ahead = self._ahead[:found]
-        del self._ahead[:found]
         rejects.sort(key=attrgetter("line"))
         if file.has_quotes:
             lines = file.line_numbers([reject.line for reject in rejects])
             rejects = [replace(reject, line=line) for reject, line in zip(rejects, lines, strict=True)]
-        if ahead:
-            ahead = sorted([*ahead, *self._texts(rejects)], key=itemgetter(0))
-            self._rejects.keep("".join(text for _, text in ahead))
-        elif rejects:
-            self._rejects.add(rejects, file=str(file.path))
+        texts = self._rejects.texts_of(rejects, file=str(file.path))
+        numbered = [(reject.line, text) for reject, text in zip(rejects, texts, strict=True)]
+        self._rejects.keep(self._waiting.take(last, numbered))
 
-    def reject_ahead(self, rejects: Iterable[Reject]) -> None:
-        """Reject rows of a file without quotes; they are written in turn with those of later batches."""
-        found = list(rejects)
-        self._count(found)
-        self._ahead += self._texts(found)
-
-    def reject_lines(self, lines: RejectedLines) -> None:
+    def reject_lines(self, found: Found, text: bytes) -> None:
         """Reject lines of a file without quotes; they are written in turn with those of later batches."""
-        file = self.reader.file
-        texts = self._rejects.texts_of_lines(lines, file=str(file.path), delimiter=str(file.delimiter))
+        delimiter = str(self.reader.file.delimiter)
+        texts = self._join(join_lines, text, delimiter, found=found)
         if texts is None:
-            self.reject_ahead(lines.rejects(str(file.delimiter)))
-            return
-        self._ahead += zip(lines.numbers, texts, strict=True)
-        for place, count in Counter(lines.places).items():
-            column, reason = lines.problems[place]
-            self.tally.rejected[reason, column] += count
+            lines = text.decode().replace("\r\n", "\n").split("\n")[:-1]
+            texts = self._write(found, [line.split(delimiter) for line in lines])
+        self._wait(found, texts)
 
-    def _texts(self, rejects: Sequence[Reject]) -> Iterator[tuple[int, str]]:
-        """Return the line of each, and how it is kept."""
-        texts = self._rejects.texts_of(rejects, file=str(self.reader.file.path))
-        return zip((reject.line for reject in rejects), texts, strict=True)
+    def reject_rows(self, found: Found, table: pa.Table) -> None:
+        """Reject rows of a Parquet file; they are written in turn with those of later batches."""
+        texts = self._join(join_rows, table, found=found)
+        self._wait(found, self._write(found, list_fields(table)) if texts is None else texts)
+
+    def _join(
+        self, join: Callable[..., pa.StringArray | None], *args: object, found: Found
+    ) -> pa.StringArray | None:
+        file = str(self.reader.file.path)
+        return join(*args, file=file, found=found) if self._rejects.is_laid_out(file) else None
+
+    def _write(self, found: Found, fields: Sequence[Sequence[str]]) -> pa.StringArray:
+        problems = [found.problems[place] for place in found.places]
+        rejects = (
+            Reject(line, column, reason, row)
+            for line, (column, reason), row in zip(found.lines.tolist(), problems, fields, strict=True)
+        )
+        return pa.array(self._rejects.texts_of(rejects, file=str(self.reader.file.path)), pa.string())
+
+    def _wait(self, found: Found, texts: pa.StringArray) -> None:
+        self._waiting.add(found.lines, texts)
+        for problem, count in zip(
+            found.problems, np.bincount(found.places, minlength=len(found.problems)), strict=True
+        ):
+            if count:
+                column, reason = problem
+                self.tally.rejected[reason, column] += int(count)
 
     def _count(self, rejects: Sequence[Reject]) -> None:
         self.tally.rejected.update(Counter((reject.reason, reject.column) for reject in rejects))

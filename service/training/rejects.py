@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import io
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ import pyarrow as pa
 from service.durable import whole
 from service.errors import DatasetError
 from service.training.dialect import long_fields
+from service.training.reject_texts import text_of
 
 _LEADING: Final = ("file", "line", "column", "reason")
 _UNPARSED: Final = "unparsed"
@@ -32,29 +32,6 @@ class Reject:
     fields: Sequence[str] = ()
     """In the order of the file's columns; nothing when the record could not be divided into fields."""
     unparsed: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedLines:
-    """Hold records that could not be used as the lines that they are, in a file without quotes."""
-
-    text: bytes
-    """Each with its end."""
-    numbers: Sequence[int]
-    """Of the lines, from 1."""
-    places: Sequence[int]
-    """What is wrong with each: a place in `problems`."""
-    problems: Sequence[tuple[str, str]]
-    """Columns and reasons."""
-
-    def rejects(self, delimiter: str) -> Iterator[Reject]:
-        """Divide the lines into their fields."""
-        for line, number, place in zip(self.split(), self.numbers, self.places, strict=True):
-            yield Reject(number, *self.problems[place], line.split(delimiter))
-
-    def split(self) -> list[str]:
-        """Return the lines without their ends."""
-        return self.text.decode().replace("\r\n", "\n").split("\n")[:-1]
 
 
 class RejectsFile:
@@ -99,16 +76,9 @@ class RejectsFile:
         csv.writer(texts).writerows(self._row(reject, file=file) for reject in rejects)
         return texts
 
-    def texts_of_lines(self, lines: RejectedLines, *, file: str, delimiter: str) -> list[str] | None:
-        """Return records of `file` as they are kept, None where that takes more than to put text together."""
-        if self._places[file] != self._all_places or (delimiter != "," and b"," in lines.text):
-            return None
-        rows = lines.split()  # without quotes nothing in them needs any
-        begin, why = _join([file]), [_join(problem) for problem in lines.problems]
-        return [
-            f"{begin},{number},{why[place]},{row.replace(delimiter, ',')}\r\n"
-            for number, place, row in zip(lines.numbers, lines.places, rows, strict=True)
-        ]
+    def is_laid_out(self, file: str) -> bool:
+        """Tell whether the columns of `file` are those that the rejects have, in the same order."""
+        return self._places[file] == self._all_places
 
     def keep(self, text: str) -> None:
         """Keep records that are text already."""
@@ -120,7 +90,7 @@ class RejectsFile:
 
     def _row(self, reject: Reject, *, file: str) -> tuple[object, ...]:
         fields: Sequence[str] = reject.fields
-        if len(fields) != len(self._union) or self._places[file] != self._all_places:
+        if len(fields) != len(self._union) or not self.is_laid_out(file):
             fields = [""] * len(self._union)
             for place, field in zip(self._places[file], reject.fields, strict=False):
                 fields[place] = field
@@ -171,12 +141,6 @@ class _Texts(list[str]):
         self.append(text)
 
 
-def _join(fields: Sequence[str]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="").writerow(fields)
-    return text.getvalue()
-
-
 def _keys(names: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Tell columns of one name apart, which only empty names are."""
     return ((name, names[:position].count(name)) for position, name in enumerate(names))
@@ -184,7 +148,4 @@ def _keys(names: Sequence[str]) -> Iterator[tuple[str, int]]:
 
 def list_fields(table: pa.Table) -> Sequence[Sequence[str]]:
     """Return the text of each row, field by field."""
-    columns = [
-        ["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns
-    ]
-    return list(zip(*columns, strict=True))
+    return list(zip(*(text_of(column).to_pylist() for column in table.columns), strict=True))

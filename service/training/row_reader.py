@@ -1,5 +1,6 @@
 """Read the plain rows of CSV by the compiled kernel: no text is made of a field, and no object of a row."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,47 +9,64 @@ import numpy as np
 from service.features import AGE, INCOME, PURCHASES
 from service.training.cells import Integers
 from service.training.customers import CustomerReader
-from service.training.drawing import DRAWN
+from service.training.drawing import DRAWN, PRIME, find_limit
 from service.training.sums import KernelSums, Summed
 
 _DELIMITERS: Final = frozenset(",;\t|:")
 _MOST_DRAWN: Final = 4 * DRAWN
 """At a time: where all customers are alike, all of them are drawn."""
 
+_KEPT_BYTES: Final = 16 << 20
+"""To look at what is kept gives the interpreter's lock away many times: it is done once for many blocks."""
+
 _DRAWN_ROW: Final = np.dtype([(AGE, "f8"), (INCOME, "f8"), (PURCHASES, "f8"), ("hash", "i8")])
-_UNUSUAL_ROW: Final = np.dtype([("row", "i8"), ("kind", "i8")])
+_UNUSUAL_ROW: Final = np.dtype([("record", "i8"), ("kind", "i8")])
+
+_KEPT: Final = (
+    "drawn",
+    "drawn_lines",
+    "plain_lines",
+    "no_incomes",
+    "missing",
+    "missing_lines",
+    "odd",
+    "odd_lines",
+)
+"""What the kernel returns beside counts."""
+
+_NUMBERED: Final = ("missing", "odd")
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRows:
-    """Say what has been read of a text, from its beginning; rows are numbered from 0."""
+    """Say what has been read; the plain rows are in the sums already."""
 
-    size: int
-    """Bytes."""
-    rows: int
-    has_more_plain: bool
-    """Whether it is worth it to read on."""
     plain: Summed
     drawn_lines: bytes
     """Of those among the plain rows that were drawn."""
     plain_lines: bytes
     """Of all plain rows, where they were wanted."""
     missing: Integers
-    """Rows that are plain but for an empty Age or Purchases."""
+    """Rows that are plain but for an empty Age or Purchases: their records, from 1."""
     blamed: Integers
     """Which of the reader's sources is empty, for each of those."""
     missing_lines: bytes
     odd: Integers
-    """All other rows."""
+    """The records of all other rows."""
     odd_lines: bytes
 
 
 class RowReader:
-    """Add the plain rows of a file to sums, and find all other rows."""
+    """Add the plain rows of a file to sums, and keep what else is to be looked at."""
 
-    def __init__(self, reader: CustomerReader, sums: KernelSums) -> None:
-        """Say whose rows are read, and where they go."""
-        self._sums = sums
+    def __init__(self, reader: CustomerReader, sums: KernelSums, *, wants_plain: bool) -> None:
+        """Say what is read, and where it goes.
+
+        Args:
+            reader: Of the file.
+            sums: Take the plain rows.
+            wants_plain: Whether the lines of the plain rows are kept.
+        """
         file = reader.file
         places = {source.target: source.positions[0] for source in reader.sources}
         self._layout = (
@@ -56,8 +74,12 @@ class RowReader:
             len(file.columns),
             (places[AGE], places[INCOME], places[PURCHASES]),
         )
-        order = [source.target for source in reader.sources]
-        self._age, self._purchases = order.index(AGE), order.index(PURCHASES)
+        self._order = [source.target for source in reader.sources]
+        self._sums = sums
+        self._wants_plain = wants_plain
+        self._below = PRIME
+        self._used = self._no_purchases = 0
+        self._kept: Mapping[str, list[bytes]] = {name: [] for name in _KEPT}
 
     @staticmethod
     def reads(reader: CustomerReader) -> bool:
@@ -69,38 +91,81 @@ class RowReader:
             and all(source.expression.is_column for source in reader.sources)
         )
 
-    def read(self, text: memoryview, *, below: int, wants_plain: bool) -> ReadRows:
-        """Read whole lines without quotes, as far as it is worth it.
+    @property
+    def is_full(self) -> bool:
+        """Tell whether so much is kept that it should be taken."""
+        kept = sum(len(part) for parts in self._kept.values() for part in parts)
+        return kept > _KEPT_BYTES or self._drawn > _MOST_DRAWN
+
+    @property
+    def _drawn(self) -> int:
+        return sum(map(len, self._kept["drawn"])) // _DRAWN_ROW.itemsize
+
+    def read(self, text: memoryview, *, before: int, below: int) -> tuple[int, int, bool]:
+        """Read whole lines without quotes, and return the bytes and rows read, and whether to read on.
 
         Args:
             text: The lines.
+            before: Records before them.
             below: Who has a lower hash is drawn.
-            wants_plain: Whether the lines of the plain rows are returned.
         """
-        extension = self._sums.extension
+        self._below = min(self._below, below)
         size, rows, used, no_purchases, has_more_plain, *found = self._sums.compiled.add_lines(
-            text, *self._layout, below, _MOST_DRAWN, wants_plain
+            text, *self._layout, self._below, _MOST_DRAWN, self._wants_plain
         )
-        drawn, drawn_lines, plain_lines, no_incomes, missing, missing_lines, odd, odd_lines = found
-        customers = np.frombuffer(drawn, dtype=_DRAWN_ROW)
-        ages, purchases = np.frombuffer(no_incomes, dtype=np.float64).reshape(-1, 2).T
-        unusual = np.frombuffer(missing, dtype=_UNUSUAL_ROW)
+        self._used += used
+        self._no_purchases += no_purchases
+        for (name, parts), part in zip(self._kept.items(), found, strict=True):
+            if part:
+                parts.append(_number(part, before + 1) if name in _NUMBERED else part)
+        if self._drawn > _MOST_DRAWN:
+            self._cut()
+        return size, rows, bool(has_more_plain)
+
+    def _cut(self) -> None:
+        """Let go of those drawn who have the highest hashes."""
+        drawn = np.frombuffer(b"".join(self._kept["drawn"]), dtype=_DRAWN_ROW)
+        limit = find_limit(drawn["hash"])
+        if limit is None:
+            return
+        self._below = limit
+        is_low = drawn["hash"] < limit
+        text = np.frombuffer(b"".join(self._kept["drawn_lines"]), dtype=np.uint8)
+        sizes = np.diff(np.flatnonzero(text == ord("\n")), prepend=-1)
+        self._kept["drawn"][:] = [drawn[is_low].tobytes()]
+        self._kept["drawn_lines"][:] = [text[np.repeat(is_low, sizes)].tobytes()]
+
+    def take(self) -> ReadRows:
+        """Return what is kept, and keep it no longer."""
+        kept = {name: b"".join(parts) for name, parts in self._kept.items()}
+        for parts in self._kept.values():
+            parts.clear()
+        used, no_purchases = self._used, self._no_purchases
+        self._used = self._no_purchases = 0
+        drawn = np.frombuffer(kept["drawn"], dtype=_DRAWN_ROW)
+        ages, purchases = np.frombuffer(kept["no_incomes"], dtype=np.float64).reshape(-1, 2).T
+        missing = np.frombuffer(kept["missing"], dtype=_UNUSUAL_ROW)
+        is_age = missing["kind"] == self._sums.extension.NO_AGE
         return ReadRows(
-            size=size,
-            rows=rows,
-            has_more_plain=bool(has_more_plain),
             plain=Summed(
                 used=used,
                 no_purchases=no_purchases,
                 no_incomes=(ages, purchases),
-                drawn=(customers[AGE], customers[INCOME], customers[PURCHASES]),
-                hashes=customers["hash"],
+                drawn=(drawn[AGE], drawn[INCOME], drawn[PURCHASES]),
+                hashes=drawn["hash"],
             ),
-            drawn_lines=drawn_lines,
-            plain_lines=plain_lines,
-            missing=unusual["row"],
-            blamed=np.where(unusual["kind"] == extension.NO_AGE, self._age, self._purchases),
-            missing_lines=missing_lines,
-            odd=np.frombuffer(odd, dtype=_UNUSUAL_ROW)["row"],
-            odd_lines=odd_lines,
+            drawn_lines=kept["drawn_lines"],
+            plain_lines=kept["plain_lines"],
+            missing=missing["record"],
+            blamed=np.where(is_age, self._order.index(AGE), self._order.index(PURCHASES)),
+            missing_lines=kept["missing_lines"],
+            odd=np.frombuffer(kept["odd"], dtype=_UNUSUAL_ROW)["record"],
+            odd_lines=kept["odd_lines"],
         )
+
+
+def _number(rows: bytes, first: int) -> bytes:
+    """Return rows with the numbers of their records."""
+    numbered = np.frombuffer(rows, dtype=_UNUSUAL_ROW).copy()
+    numbered["record"] += first
+    return numbered.tobytes()

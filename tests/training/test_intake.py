@@ -55,12 +55,12 @@ def read_all(
 def watch(monkeypatch: pytest.MonkeyPatch, means: str) -> list[tuple[int, bytes]]:
     """Return the list of how many plain rows, and which odd lines, a fast reader will have found."""
     found = []
-    by_kernel, by_polars = RowReader.read, plain.parse_block
+    by_kernel, by_polars = RowReader.take, plain.parse_block
 
-    def read_by_kernel(*args: Any, **options: Any) -> ReadRows:
-        read = by_kernel(*args, **options)
-        found.append((read.plain.used, read.odd_lines))
-        return read
+    def take_by_kernel(reader: RowReader) -> ReadRows:
+        taken = by_kernel(reader)
+        found.append((taken.plain.used, taken.odd_lines))
+        return taken
 
     def parse_by_polars(*args: Any) -> tuple[blocks.Block, list[bytes]] | None:
         parsed = by_polars(*args)
@@ -69,7 +69,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, means: str) -> list[tuple[int, bytes]
         return parsed
 
     if "kernel" in means:
-        monkeypatch.setattr(RowReader, "read", read_by_kernel)
+        monkeypatch.setattr(RowReader, "take", take_by_kernel)
     else:
         monkeypatch.setattr(plain, "parse_block", parse_by_polars)
     return found
@@ -275,10 +275,10 @@ def test_what_a_fast_reader_stops_at_is_read_by_the_usual_rules(
     stopped = []
     by_kernel = RowReader.read
 
-    def read_by_kernel(*args: Any, **options: Any) -> ReadRows:
-        found = by_kernel(*args, **options)
-        stopped.append(not found.has_more_plain and 0 < found.rows < 20_000)
-        return found
+    def read_by_kernel(*args: Any, **options: Any) -> tuple[int, int, bool]:
+        size, records, has_more_plain = by_kernel(*args, **options)
+        stopped.append(not has_more_plain and 0 < records < 15_000)
+        return size, records, has_more_plain
 
     monkeypatch.setattr(RowReader, "read", read_by_kernel)
     rows = [*lines(3000), *[odd] * 9000, *lines(3000)]
