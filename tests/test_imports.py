@@ -9,7 +9,7 @@ from tests.conftest import clean_environment
 BANNED = ("sklearn", "scipy", "pandas", "polars", "pyarrow", "narwhals", "skops", "joblib", "boto3")
 
 SERVE = """
-import sys, threading, urllib.request
+import gc, sys, threading, urllib.request
 from service.cli import run
 import service.serving.server as server
 
@@ -27,21 +27,27 @@ def ask(url):
     pages = ("/", "/console/model", "/console/versions", "/model", "/docs", "/openapi.json")
     for path in ("/ping", "/execution-parameters", *pages):
         assert urllib.request.urlopen(url + path).status == 200
+    assert gc.isenabled() and gc.get_freeze_count() > 10_000
     print("\\n".join(sorted({name.split(".")[0] for name in sys.modules})))
     sys.stdout.flush()
+
+def end(url):
     import os, signal
-    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        ask(url)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 original = server.serve
 def serve(settings, *, on_ready):
-    original(settings, on_ready=lambda url: threading.Thread(target=ask, args=[url]).start())
+    original(settings, on_ready=lambda url: threading.Thread(target=end, args=[url]).start())
 server.serve = serve
 run(["serve", "--port", "0", "--host", "127.0.0.1", "--store", sys.argv[1]])
 """
 
 
 FIRST = """
-import os, signal, sys, urllib.request
+import gc, os, signal, sys, urllib.request
 import service.serving.app as app
 app._WARM_S = 3600
 from service.__main__ import main
@@ -49,17 +55,47 @@ import service.commands.start as start
 
 def ask(url):
     def answers():
-        assert urllib.request.urlopen(url + "/ping").status == 200
-        request = urllib.request.Request(url + "/invocations", b"[[25, 1250.0]]")
-        assert urllib.request.urlopen(request).read() == b"[2]"
-        print("\\n".join(sorted({name.split(".")[0] for name in sys.modules})), flush=True)
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            assert urllib.request.urlopen(url + "/ping").status == 200
+            request = urllib.request.Request(url + "/invocations", b"[[25, 1250.0]]")
+            assert urllib.request.urlopen(request).read() == b"[2]"
+            assert gc.isenabled() and gc.get_freeze_count() > 10_000
+            print("\\n".join(sorted({name.split(".")[0] for name in sys.modules})), flush=True)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
     import threading
     threading.Thread(target=answers).start()
 
 start._announce = ask
 sys.argv[1:] = ["serve", "--port=0", "--host", "127.0.0.1", "--store", sys.argv[1]]
 main()
+"""
+
+
+COLLECT = """
+import gc
+from service.imports import importing
+
+def look():
+    print("collects" if gc.isenabled() else "waits")
+
+with importing():
+    look()
+    with importing():
+        look()
+    look()
+    kept = [[] for _ in range(1000)]
+look()
+assert gc.get_freeze_count() > 1000
+try:
+    with importing():
+        raise ImportError
+except ImportError:
+    look()
+gc.disable()
+with importing():
+    pass
+look()
 """
 
 
@@ -95,6 +131,12 @@ def test_a_server_answers_its_first_requests_without_the_frameworks(store_path: 
 
     assert {"uvicorn", "httptools", "orjson"} <= modules
     assert not modules & {"fastapi", "starlette", "pydantic", "typer", "rich", "numpy", "simdjson", *BANNED}
+
+
+def test_no_garbage_is_looked_for_while_modules_are_imported_and_afterwards_it_is() -> None:
+    result = subprocess.run([sys.executable, "-c", COLLECT], capture_output=True, text=True, check=True)
+
+    assert result.stdout.split() == [*["waits"] * 3, *["collects"] * 2, "waits"]
 
 
 def test_importing_the_package_does_nothing() -> None:

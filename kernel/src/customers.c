@@ -158,15 +158,18 @@ static int make_room(kernel_sums *sums) {
     return 1;
 }
 
+/* Return a smaller number that is alike modulo PRIME: twice makes 2^31 + 8 at most of any number. */
+static inline uint64_t fold(uint64_t number) { return (number & PRIME) + (number >> 31); }
+
 /* service/training/drawing.py, hash_customers; missing is NaN. */
 static inline int64_t hash_of(double age, double income, double purchases) {
     uint64_t a = (uint64_t)floor_of(least(age) * KERNEL_UNITS) & PRIME;
     uint64_t i = income == income ? (uint64_t)floor_of(least(income) * KERNEL_UNITS) & PRIME : PRIME;
     uint64_t p = (uint64_t)floor_of(least(purchases) * KERNEL_UNITS) & PRIME;
-    uint64_t mixed = (a * 1103515245u + i * 1812433253u + p * 1664525u) % PRIME;
-    mixed = mixed * mixed % PRIME * 48271u % PRIME;
-    mixed = mixed * mixed % PRIME * 48271u % PRIME;
-    return (int64_t)mixed;
+    uint64_t mixed = fold(fold(a * 1103515245u + i * 1812433253u + p * 1664525u));
+    mixed = fold(fold(fold(fold(mixed * mixed)) * 48271u));
+    mixed = fold(fold(fold(fold(mixed * mixed)) * 48271u));
+    return (int64_t)(mixed >= PRIME ? mixed - PRIME : mixed);
 }
 
 /* Sum up customers with an Income, BLOCK at most. */

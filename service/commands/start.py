@@ -36,9 +36,12 @@ def start(**options: Any) -> None:
     Args:
         options: Settings by field name; None counts as not given.
     """
-    from service.logs import configure_logging
-    from service.serving.server import serve
-    from service.settings import read_settings
+    from service.imports import importing
+
+    with importing():
+        from service.logs import configure_logging
+        from service.serving.server import serve
+        from service.settings import read_settings
 
     settings = read_settings(**options)
     configure_logging(settings.log_level, is_json=settings.logs_json)

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ from service.errors import (
     MissingExtraError,
     ModelNotFoundError,
 )
+from service.imports import importing
 from service.transform import Transform
 
 if TYPE_CHECKING:
@@ -180,7 +182,9 @@ def _train_files(
     from service.signing import PrivateKey
     from service.store import Store
     from service.training.names import NAMES_FILE, read_names
-    from service.training.survey import make_survey
+
+    with importing():
+        from service.training.survey import make_survey
 
     store = Path(settings.store)
     target = Store(store)
@@ -194,7 +198,7 @@ def _train_files(
         ThreadPoolExecutor(max_workers=1) as imports,
     ):
         # scikit-learn takes seconds to import, in which millions of records are read and looked at.
-        fitting = imports.submit(importlib.import_module, "service.training.trainer")
+        fitting = imports.submit(_import_trainer)
         rejects = Path(folder) / REJECTS
         try:
             dataset = _reader(spark_conf, kernel=settings.kernel)(
@@ -225,6 +229,11 @@ def _train_files(
         trained=trained,
         report=dataset.report,
     )
+
+
+def _import_trainer() -> ModuleType:
+    with importing():
+        return importlib.import_module("service.training.trainer")
 
 
 def _reader(spark_conf: Sequence[str] | None, *, kernel: "KernelUse") -> "Callable[..., Dataset]":

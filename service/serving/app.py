@@ -12,6 +12,7 @@ from typing import Final
 
 from service import contract
 from service.artifact import Artifact
+from service.imports import importing
 from service.serving.access import Access
 from service.serving.admission import share_the_lock
 from service.serving.asgi import Endpoint, Receive, Scope, Send, send_answer
@@ -137,7 +138,8 @@ class _LatePages:
         await self._made(scope, receive, send)
 
     def _make(self) -> Endpoint:
-        module = importlib.import_module("service.serving.pages")
+        with importing():
+            module = importlib.import_module("service.serving.pages")
         pages: Endpoint = module.Pages(self._artifact, self._settings)
         return pages
 

@@ -1,6 +1,7 @@
 """Gather what training finds out about a model beside the model itself: all that training.json tells."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,13 +12,13 @@ from service.features import SPENDING_POWER
 from service.model import SegmentModel
 from service.training.association import Association, find_associations
 from service.training.baseline import take_baseline
-from service.training.candidates import Candidate, Scaled
+from service.training.candidates import Candidate
 from service.training.dataset import Dataset
 from service.training.explanation import Explanation, explain_segments
 from service.training.population import Population
 from service.training.profile import SilhouetteSample, Statistics, describe_all, profile_segments
 from service.training.selection import Choice
-from service.training.structure import Structure, find_structure
+from service.training.structure import Structure
 from service.training.tail import Tail, measure_tail
 
 
@@ -68,6 +69,7 @@ def examine(  # noqa: PLR0913  # what is found out depends on all of it
     candidates: Sequence[Candidate],
     seed: int,
     population: Population,
+    structure: Future[Structure],
 ) -> Findings:
     """Examine a fitted model.
 
@@ -81,6 +83,7 @@ def examine(  # noqa: PLR0913  # what is found out depends on all of it
         candidates: What was measured of each k.
         seed: Of all samples.
         population: What was fitted: these records, or cells of more customers.
+        structure: What will have been found out meanwhile.
     """
     vectors = np.column_stack([columns[name] for name in model.features])
     chosen = next((one for one in candidates if one.k == choice.k), None)
@@ -92,7 +95,6 @@ def examine(  # noqa: PLR0913  # what is found out depends on all of it
         silhouette=sample.mean,
         candidates=candidates,
         choice=choice,
-        structure=find_structure(Scaled.of(vectors, transform=model.transform), k=choice.k, seed=seed),
         tail=measure_tail(
             vectors,
             k=choice.k,
@@ -115,4 +117,5 @@ def examine(  # noqa: PLR0913  # what is found out depends on all of it
         baseline=take_baseline(
             columns, labels, ids=model.ids, seed=seed, shares=[segment.share for segment in model.segments]
         ),
+        structure=structure.result(),  # the last that is asked for
     )

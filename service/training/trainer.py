@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import skops.io
+from threadpoolctl import threadpool_limits
 
 import service
 from service.artifact import MODEL, PIPELINE, REPORT, TRAINING, Provenance
@@ -20,6 +22,7 @@ from service.model import Golden, SegmentModel
 from service.partition import Partition
 from service.settings import KernelUse
 from service.training.alignment import Aligned, fit_aligned
+from service.training.candidates import Scaled
 from service.training.dataset import Dataset
 from service.training.findings import Findings, examine
 from service.training.fit import N_INIT
@@ -31,6 +34,7 @@ from service.training.population import Population, describe_cells
 from service.training.record import TrainingRecord
 from service.training.report.page import render
 from service.training.selection import choose
+from service.training.structure import find_structure
 from service.training.survey import OnProgress, Survey, make_survey
 from service.training.weighted import Weights, quantiles
 
@@ -102,30 +106,35 @@ def fit_survey(
         previous=None if previous is None else len(previous.model.centroids),
     )
     on_progress("Fitting", 0, 1)
-    aligned = fit_aligned(
-        population.vectors,
-        k=choice.k,
-        transform=transform,
-        seed=seed,
-        previous=previous,
-        weights=population.weights,
-        within=population.within,
-    )
-    on_progress("Fitting", 1, 1)
-    on_progress("Describing", 0, 1)
-    labels = aligned.fit.partition.assign(survey.vectors)
-    model = _build_model(dataset, population, aligned, names=_names(aligned, previous, names or {}))
-    findings = examine(
-        dataset,
-        columns,
-        labels=labels,
-        order=survey.order,
-        model=model,
-        choice=choice,
-        candidates=survey.candidates,
-        seed=seed,
-        population=population,
-    )
+    # A thread must not set how many multiply a matrix while others do.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=1) as threads:
+        scaled = Scaled.of(survey.vectors, transform=transform)
+        structure = threads.submit(find_structure, scaled, k=choice.k, seed=seed, stepper=survey.stepper)
+        aligned = fit_aligned(
+            population.vectors,
+            k=choice.k,
+            transform=transform,
+            seed=seed,
+            previous=previous,
+            weights=population.weights,
+            within=population.within,
+        )
+        on_progress("Fitting", 1, 1)
+        on_progress("Describing", 0, 1)
+        labels = aligned.fit.partition.assign(survey.vectors)
+        model = _build_model(dataset, population, aligned, names=_names(aligned, previous, names or {}))
+        findings = examine(
+            dataset,
+            columns,
+            labels=labels,
+            order=survey.order,
+            model=model,
+            choice=choice,
+            candidates=survey.candidates,
+            seed=seed,
+            population=population,
+            structure=structure,
+        )
     on_progress("Describing", 1, 1)
     summary = None
     if cells is not None:
