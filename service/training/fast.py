@@ -1,6 +1,7 @@
 """Take in a large file block by block: plain rows the fastest way, all others by the usual rules."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,8 @@ from service.training.tally import CensusTally
 if TYPE_CHECKING:
     from service.training.intake import Intake
 
-BATCH_ROWS: Final = 131_072
+BATCH_ROWS: Final = 262_144
+"""While modules are imported, the interpreter's lock is lost several times a batch, however large it is."""
 
 Parse = Callable[[Lines, CustomerReader], tuple[Block, list[bytes]] | None]
 """Returns the plain rows of a block and the lines of the odd ones, None where it is not worth it."""
@@ -81,9 +83,18 @@ def _add_text(intake: "Intake", lines: Lines, before: int, parse: Parse | None) 
 
 def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Block]) -> Iterator[None]:
     """Take in a Parquet file, and yield after every part of it."""
-    for raw in intake.reader.file.batches(rows=BATCH_ROWS):
+    for raw in _read_ahead(intake.reader.file.batches(rows=BATCH_ROWS)):
         _add_table(intake, raw, parse(raw.table, intake.reader))
         yield
+
+
+def _read_ahead(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
+    """Read each batch in a thread while the one before it is taken in."""
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        following = threads.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = threads.submit(next, batches, None)
+            yield batch
 
 
 def _find(intake: "Intake", records: Integers, blamed: Integers) -> Found:
