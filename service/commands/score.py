@@ -24,6 +24,7 @@ from service.errors import (
     ModelNotFoundError,
     UntrustedArtifactError,
 )
+from service.imports import importing
 
 if TYPE_CHECKING:
     from service.model import SegmentModel
@@ -140,7 +141,8 @@ def score(
 
 def _scorer(spark_conf: list[str] | None) -> "Callable[..., ScoreReport]":
     """Return what scores: this machine where no settings of Spark are given."""
-    from service.training.score import score_file
+    with importing():
+        from service.training.score import score_file
 
     if spark_conf is None:
         return lambda source, target, **options: score_file(Path(source), Path(target), **options)

@@ -152,8 +152,9 @@ def _print_cells(cells: Mapping[str, Any]) -> None:
 
 def train_job(settings: "Settings") -> None:
     """Run SageMaker's training job."""
-    from service.logs import configure_logging
-    from service.training.job import run_job
+    with importing():
+        from service.logs import configure_logging
+        from service.training.job import run_job
 
     # The configuration may be absent (C76), so what tells a job is the tree's root.
     if not (settings.prefix / "input").is_dir():
