@@ -37,7 +37,8 @@ RUN python slim.py /image/opt/segserve/lib \
 COPY service /code/opt/segserve/service
 COPY docker/healthcheck.py /code/opt/segserve/healthcheck.py
 COPY --chmod=755 docker/segserve /code/usr/local/bin/segserve
-RUN python -m compileall -q --invalidation-mode unchecked-hash -s /code /code/opt/segserve/service \
+# What needs boto3 or an engine does nothing there but say so, which takes no bytecode.
+RUN python -m compileall -q --invalidation-mode unchecked-hash -s /code -x '/service/(aws|local)/' /code/opt/segserve/service \
     && python settle.py /code
 
 # The base without what is not needed. Copied, for deleting in a layer above would neither give back a byte nor, as its
