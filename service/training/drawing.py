@@ -96,14 +96,19 @@ class Drawing:
             self._rows += table.num_rows
 
     def _cut(self) -> None:
-        """Let go of the highest hashes, and of columns with too many values."""
+        """Let go of the highest hashes."""
         limit = find_limit(np.concatenate([part["hash"].to_numpy() for part in self._parts]))
         if limit is not None:
             self._below = limit
             self._parts = [part.filter(pc.less(part["hash"], limit)) for part in self._parts]
             self._rows = sum(part.num_rows for part in self._parts)
+        self._drop_columns()
+
+    def _drop_columns(self) -> None:
+        """Keep no column with too many values."""
         for name in list(self._columns):
-            values = pa.chunked_array([column for part in self._parts for column in part[_key(name)].chunks])
+            key = _key(name)
+            values = pa.concat_tables([part.select([key]) for part in self._parts])[key]
             if pc.count_distinct(values).as_py() > KEEP_VALUES:
                 del self._columns[name]
 
@@ -111,12 +116,9 @@ class Drawing:
         """Join customers who are alike in all that is kept, and let go of the highest hashes."""
         if not self._parts:
             return
+        self._drop_columns()
         keys = ["hash", *_NUMBERS, *(_key(name) for name in self._columns)]
         table = pa.concat_tables([part.select([*keys, "n"]) for part in self._parts]).combine_chunks()
-        for name in list(self._columns):
-            if pc.count_distinct(table[_key(name)]).as_py() > KEEP_VALUES:
-                del self._columns[name]
-                keys.remove(_key(name))
         table = table.group_by(keys).aggregate([("n", "sum")]).rename_columns([*keys, "n"])
         if table.num_rows > DRAWN:
             hashes = np.sort(table["hash"].to_numpy())
