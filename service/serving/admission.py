@@ -101,6 +101,15 @@ class Admission:
         with self._lock:
             self._check_room(size, own=0)
 
+    def check_time(self, size: int, *, kind: Hashable, limit_s: float | None) -> None:
+        """Raise if a payload of an announced size, here now, could not be answered in time; nothing is kept.
+
+        Raises:
+            OverloadedError: As `submit` does.
+        """
+        with self._lock:
+            self._check_time(self._takes_s(size, kind), limit_s)
+
     @contextmanager
     def arriving(self) -> Iterator[Arrival]:
         """Count a payload while it arrives."""
@@ -147,14 +156,8 @@ class Admission:
 
     def _admit(self, size: int, *, kind: Hashable, limit_s: float | None) -> int:
         with self._lock:
-            known = self._s_per_byte.get(kind)
-            takes_s = size * _FIRST_S_PER_BYTE if known is None else max(_LEAST_BYTES, size) * known
-            waits_s = self._waits_s()
-            # One that need not wait is always tried: what it takes corrects the estimate.
-            if limit_s is not None and waits_s > 0 and waits_s + takes_s > _SHARE * limit_s:
-                raise self._overloaded(
-                    f"those before take about {math.ceil(waits_s)} s, and the limit is {limit_s:g} s"
-                )
+            takes_s = self._takes_s(size, kind)
+            self._check_time(takes_s, limit_s)
             self._tickets += 1
             self._queue[self._tickets] = takes_s
             self._held_bytes += size
@@ -164,6 +167,19 @@ class Admission:
         with self._lock:
             del self._queue[ticket]
             self._held_bytes -= size
+
+    def _takes_s(self, size: int, kind: Hashable) -> float:
+        """Return how long answering a payload takes, by the estimate."""
+        known = self._s_per_byte.get(kind)
+        return size * _FIRST_S_PER_BYTE if known is None else max(_LEAST_BYTES, size) * known
+
+    def _check_time(self, takes_s: float, limit_s: float | None) -> None:
+        waits_s = self._waits_s()
+        # One that need not wait is always tried: what it takes corrects the estimate.
+        if limit_s is not None and waits_s > 0 and waits_s + takes_s > _SHARE * limit_s:
+            raise self._overloaded(
+                f"those before take about {math.ceil(waits_s)} s, and the limit is {limit_s:g} s"
+            )
 
     def _waits_s(self) -> float:
         """Return how long a payload that comes now would wait for a thread, by the estimate."""

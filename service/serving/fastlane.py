@@ -36,7 +36,7 @@ from service.serving.invocation import (
     refuse,
     version_header,
 )
-from service.serving.media import Media, Plan, default_answer, make_plan
+from service.serving.media import Media, Plan, Reader, default_answer, make_plan
 from service.serving.signals.entry import Digest
 from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
@@ -143,19 +143,31 @@ class FastLane:
         """Answer a request with these headers, None when the client goes; without a model it is a 503."""
         started_s = time.perf_counter()
         try:
-            body = await self.read_payload(receive, headers)
+            body = await self.read_payload(receive, headers, model)
         except InvocationError as exc:
             return self.refuse(exc, headers, model, bytes_in=headers.length, started_s=started_s)
         return None if body is None else await self.answer_payload(body, headers, model)
 
-    async def read_payload(self, receive: Receive, headers: InvocationHeaders) -> bytes | None:
-        """Return the payload, None when the client goes; raise InvocationError where none is to be read."""
+    async def read_payload(
+        self, receive: Receive, headers: InvocationHeaders, model: ServedModel | None = None
+    ) -> bytes | None:
+        """Return a payload, which a model is to answer at once if one is given.
+
+        Returns:
+            None when the client goes.
+
+        Raises:
+            InvocationError: None is to be read: it could not be answered, or not in time.
+        """
         # All before the client is asked to go on (Expect: 100-continue).
         if headers.encoding:
             raise UnsupportedEncodingError("the payload has a Content-Encoding; send it as it is")
         self.check_size(headers.length)
         if headers.length > INLINE_BYTES:
             self._admission.check_room(headers.length)
+        if model is not None and headers.length > inline_bytes(model):
+            plan = self._plan_for(headers.content_type, headers.accept, headers.attributes)
+            self._admission.check_time(headers.length, kind=_kind_of(plan), limit_s=self._timeout_s)
         message = await receive()
         if message["type"] != "http.request":
             return None
@@ -245,7 +257,7 @@ class FastLane:
         running = self._admission.submit(
             partial(self._answer_and_condense, body, plan, model),
             size=len(body),
-            kind=(plan.reader, plan.has_detail),
+            kind=_kind_of(plan),
             limit_s=timeout_s,
         )
         try:
@@ -320,3 +332,8 @@ class FastLane:
 def inline_bytes(model: ServedModel) -> int:
     """Return how large payloads may be that are answered in the event loop."""
     return KERNEL_INLINE_BYTES if model.kernel else INLINE_BYTES
+
+
+def _kind_of(plan: Plan) -> tuple[Reader, bool]:
+    """Return what payloads have in common that take about equally long a byte."""
+    return plan.reader, plan.has_detail

@@ -1,5 +1,6 @@
 """Know what an answer takes that is being sent: flow control counts what is not sent alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -8,11 +9,11 @@ class Outlet:
 
     __slots__ = ("_transport", "close", "is_closing", "written_bytes")
 
-    def __init__(self, transport: Any) -> None:
-        """Write to a connection's transport."""
+    def __init__(self, transport: Any, *, close: Callable[[], None]) -> None:
+        """Write to a connection's transport, and close the connection in some other way than at once."""
         self._transport = transport
         self.is_closing = transport.is_closing
-        self.close = transport.close
+        self.close = close
         self.written_bytes = 0
         """The last time."""
 

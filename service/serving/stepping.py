@@ -6,6 +6,7 @@ as they come: an endless target, header, trailer or chunk extension is never com
 hears of it.
 """
 
+import asyncio
 from enum import IntEnum
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.serving.framing import is_framed_plainly, is_host, is_of_another_protocol
 from service.serving.outlet import Outlet
+from service.serving.receivers import FULL_READ_BYTES, Bulk, Drain
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """Names and values of one request's headers together, with HEADER_COST for each."""
@@ -89,6 +91,10 @@ class SteppingProtocol(HttpToolsProtocol):
         """The cycle of the request that is being answered; `cycle` is that of the newest."""
         self.is_refused = False
         """Whether what has come is no HTTP: nothing more is parsed, and the client waited for to close."""
+        self.is_lingering = False
+        """Whether the last answer is sent, and what is left of its payload thrown away."""
+        self._is_in_bulk = False
+        """Whether much is read at a time."""
         self._is_told = False
         self._rest_bytes = 0
         self._would_change = False
@@ -103,11 +109,12 @@ class SteppingProtocol(HttpToolsProtocol):
         """Take the connection."""
         super().connection_made(transport)
         self.flow = HeldFlow(transport)
-        self.outlet = Outlet(transport)
+        self.outlet = Outlet(transport, close=self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the connection; uvicorn tells the newest request alone, and not the one under way."""
         self._leave()
+        self.outlet.close = self.transport.close  # let go of this object, which holds the outlet
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -123,6 +130,8 @@ class SteppingProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.flow.is_held = True
             self._go_on()
+            if len(data) >= FULL_READ_BYTES and not self._is_in_bulk:
+                self._read_in_bulk()
 
     def on_url(self, url: bytes) -> None:
         """Keep a part of the target."""
@@ -181,7 +190,7 @@ class SteppingProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with what was sent behind the request that is answered."""
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self.is_lingering:
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -196,6 +205,41 @@ class SteppingProtocol(HttpToolsProtocol):
         self._under_way = cycle
         cycle.transport = self.outlet
         super()._start_asgi_task(cycle, app)
+
+    def _close(self) -> None:
+        """Close behind an answer; where its payload has not all come, once the client has sent that."""
+        cycle = self._under_way
+        if not (cycle.response_complete and cycle.more_body) or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.is_lingering = True
+        self._unparsed = b""
+        self.flow.is_held = False
+        self._hand_over(Drain(self))
+        self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def _read_in_bulk(self) -> None:
+        """Read more at a time, if it is a payload that comes, and there is room for that."""
+        is_payload = self.progress % len(Stage) == Stage.BODY and not self._unparsed
+        if is_payload and not self.is_refused and not self.transport.is_closing() and Bulk.has_room():
+            self._is_in_bulk = True
+            self._hand_over(Bulk(self, stop=self._stop_bulk))
+
+    def _stop_bulk(self) -> None:
+        self._is_in_bulk = False
+        self._hand_over(self)
+
+    def _hand_over(self, receiver: asyncio.BaseProtocol) -> None:
+        """Have another protocol take what comes; a transport asks which one it is when it begins to read."""
+        if self.transport.is_closing():
+            return
+        is_paused = self.flow.read_paused
+        if not is_paused:
+            self.transport.pause_reading()
+        self.transport.set_protocol(receiver)
+        if not is_paused:
+            self.transport.resume_reading()
 
     def _leave(self) -> None:
         """Tell whoever is answering that the client is gone."""
@@ -226,9 +270,8 @@ class SteppingProtocol(HttpToolsProtocol):
             if self.body_bytes - before < len(step) and self._unparsed:
                 self._schedule()
                 return
-        if self.transport.is_closing():
-            self._unparsed = b""
-        if not self._unparsed:
+        if not self._unparsed or self.transport.is_closing():
+            self._unparsed = b""  # an empty part of a packet would keep all of it
             self.flow.is_held = False
             cycle: Any = self.cycle  # None before the first request, whatever its type says
             if not self.pipeline and (cycle is None or len(cycle.body) <= HIGH_WATER_LIMIT):
@@ -250,6 +293,7 @@ class SteppingProtocol(HttpToolsProtocol):
             self._line = b"" if self.headers else (self._line + bytes(data)).rpartition(b"\n")[2]
         else:
             self._line = b""
+        self._fed = b""  # a part of it would keep the whole packet
         mark = self.progress + self.body_bytes
         if mark != self._mark:
             self._mark, self._framing_bytes = mark, 0
@@ -261,7 +305,7 @@ class SteppingProtocol(HttpToolsProtocol):
     def _refuse(self) -> None:
         self.logger.warning("Invalid HTTP request received.")
         self.is_refused = True
-        self._unparsed = b""
+        self._fed = self._unparsed = b""
         self._tell()
 
     def _tell(self) -> None:

@@ -61,6 +61,18 @@ def test_what_need_not_wait_is_never_refused(gate: Gate) -> None:
     assert not gate.submit(10_000_000_000).done()
 
 
+def test_what_is_announced_is_refused_as_if_it_were_here_and_not_counted(gate: Gate) -> None:
+    for _ in range(2):
+        gate.admission.check_time(10**12, kind="csv", limit_s=10)
+        gate.submit(100_000_000)
+    gate.admission.check_time(100_000, kind="csv", limit_s=10)
+    gate.admission.check_time(10**12, kind="csv", limit_s=None)
+    with pytest.raises(OverloadedError, match="take about 5 s, and the limit is 10 s"):
+        gate.admission.check_time(100_000_000, kind="csv", limit_s=10)
+
+    assert gate.admission.held_bytes == 200_000_000
+
+
 def test_without_a_limit_nothing_is_refused(gate: Gate) -> None:
     for _ in range(5):
         gate.submit(10_000_000_000, limit_s=None)
@@ -172,11 +184,20 @@ def half_sent(server: RunningServer, *, size: int) -> Iterator[socket.socket]:
 
 def is_refused_beforehand(server: RunningServer) -> bool:
     """Tell whether a caller who asks before it sends a large payload is told not to; it holds nothing."""
+    return announce(server, size=MIB).startswith(b"HTTP/1.1 503 ")
+
+
+def announce(server: RunningServer, *, size: int, content_type: str = JSON) -> bytes:
+    """Return what a caller is told who asks before it sends a payload."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname, address.port), timeout=DEADLINE_S) as asking:
-        head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: {MIB}\r\n"
-        asking.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
-        return asking.recv(4096).startswith(b"HTTP/1.1 503 ")
+        head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n"
+        asking.sendall(f"{head}Content-Type: {content_type}\r\nExpect: 100-continue\r\n\r\n".encode())
+        told = b""
+        while not told.endswith((b"}}", b" 100 Continue\r\n\r\n")):
+            told += (part := asking.recv(4096))
+            assert part, told
+        return told
 
 
 def test_a_server_whose_room_is_taken_says_so_at_once(start: Starter, store_path: Path) -> None:
@@ -194,6 +215,38 @@ def test_a_server_whose_room_is_taken_says_so_at_once(start: Starter, store_path
         assert int(answer.headers["retry-after"]) >= 1
         assert (small.status_code, ping.status_code) == (200, 200)
         wait_until(lambda: post(client, LARGE).status_code == 200, what="room again")
+
+
+def test_what_would_come_too_late_is_refused_before_it_is_sent(start: Starter, store_path: Path) -> None:
+    """One of 90 MiB is thought to take 4.7 s, and may take 3; one that need not wait is always tried."""
+    limits = {"SERVICE_TIMEOUT_S": "4", "SERVICE_MAX_WAITING_MB": "0", "SERVICE_MAX_PAYLOAD_MB": "100"}
+    server = start("--store", str(store_path), **limits)
+    assert announce(server, size=90 * MIB).startswith(b"HTTP/1.1 100 ")
+    assert announce(server, size=90 * MIB, content_type="image/png").startswith(b"HTTP/1.1 415 ")
+    is_enough = threading.Event()
+
+    def keep_busy() -> None:
+        with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as client:
+            while not is_enough.is_set():
+                post(client, LARGE, accept=f"{JSON}; detail=full")
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(keep_busy)
+        try:
+            told = b""
+
+            def is_told_not_to() -> bool:
+                nonlocal told
+                told = announce(server, size=90 * MIB)
+                return told.startswith(b"HTTP/1.1 503 ")
+
+            wait_until(is_told_not_to, what="both threads to be busy")
+        finally:
+            is_enough.set()
+    assert b"retry-after: " in told
+    assert b"those before take about" in told
+    assert announce(server, size=90 * MIB).startswith(b"HTTP/1.1 100 ")
 
 
 def test_a_batch_job_is_never_refused(start: Starter, store_path: Path) -> None:

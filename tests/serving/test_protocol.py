@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.serving.watch import DRAIN_S
 from tests.conftest import DEADLINE_S, RunningServer, start_server
 
 SMALL = b"[[25, 1250.0]]"
@@ -243,6 +244,17 @@ def test_a_connection_is_closed_when_the_client_asks_for_it(
 
     assert (status, headers["connection"], body) == (200, "close", b"[2]")
     assert connection.is_closed()
+
+
+def test_a_refusal_ends_where_the_client_asked_for_it_before_all_was_sent(connection: Connection) -> None:
+    """And not only when the server, which takes the rest, has lost patience."""
+    connection.socket.settimeout(DRAIN_S / 3)
+    connection.send(post(b" " * 30_000_000, "Connection: close")[:1_000_000])
+    status, headers, _ = connection.read()
+
+    assert (status, headers["connection"]) == (413, "close")
+    assert connection.is_closed()
+    connection.send(b" " * 29_000_000)
 
 
 @pytest.mark.parametrize(
