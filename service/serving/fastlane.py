@@ -134,7 +134,8 @@ class FastLane:
             return
         reply = await self.answer_request(receive, read_headers(scope["headers"]), self._served)
         if reply is not None:
-            scope["segserve.reply"] = reply
+            if "segserve.reply" in scope:
+                scope["segserve.reply"] = reply
             await send_reply(send, reply)
 
     async def answer_request(

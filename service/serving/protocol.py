@@ -65,11 +65,16 @@ class ShortcutProtocol(WatchedProtocol):
             self._learned = None
             super().data_received(data)
             if self._learned is not None:
-                headers, body = self._learned
+                (headers, body), self._learned = self._learned, None
                 if data[end:] == body:  # one request and nothing else, whose head ended where it seems to
                     self._lane.keep_head(data[:end], self.url, headers)
         else:
             super().data_received(data)
+            self._learned = None  # it would keep the payload
+
+    def _step(self) -> None:
+        super()._step()
+        self._learned = None
 
     def _feed(self, data: bytes | memoryview) -> None:
         self._short_cuts_left = MAX_SHORT_CUTS

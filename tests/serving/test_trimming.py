@@ -1,16 +1,20 @@
 """Memory of large payloads goes back to the system."""
 
 import asyncio
+import contextlib
+import http.client
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.serving import trimming
 from service.serving.trimming import TRIM_BYTES, Trimmer
-from tests.conftest import RunningServer, start_server, wait_until
+from tests.conftest import DEADLINE_S, RunningServer, Starter, start_server, wait_until
 
+JSON = "application/json"
 PAYLOADS = 30
 SIZE = 6 * 2**20
 PART = 60_000
@@ -45,6 +49,37 @@ def test_memory_of_payloads_that_came_slowly_goes_back(store_path: Path, tmp_pat
 
     wait_until(lambda: held_bytes(pid) - before < LEFT, what="the memory of the payloads to be given back")
     assert server.stop() == 0
+
+
+def plain(records: int) -> bytes:
+    return b"[" + b", ".join([b"[25, 1250.0]"] * records) + b"]"
+
+
+@pytest.mark.parametrize(
+    ("body", "accept", "connections", "kernel"),
+    [(plain(15_000), JSON, 300, "auto"), (plain(20_000), f"{JSON}; detail=full", 20, "off")],
+    ids=["payload", "answer"],
+)
+def test_an_idle_connection_keeps_nothing_of_what_was_asked_and_answered(
+    start: Starter, store_path: Path, body: bytes, accept: str, connections: int, kernel: str
+) -> None:
+    """Payloads and answers were held as long as the connections on which they had come and gone."""
+    server = start("--store", str(store_path), SERVICE_KERNEL=kernel)
+    pid = server.process.pid
+    headers = {"content-type": JSON, "accept": accept}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=DEADLINE_S) as warm:
+        warm.post("/invocations", content=body)
+    before = held_bytes(pid)
+    with contextlib.ExitStack() as stack:
+        for _ in range(connections):
+            client = stack.enter_context(
+                contextlib.closing(http.client.HTTPConnection(server.url.removeprefix("http://")))
+            )
+            client.request("POST", "/invocations", body, headers)
+            answer = client.getresponse()
+            assert (answer.status, bool(answer.read())) == (200, True)
+
+        wait_until(lambda: held_bytes(pid) - before < LEFT, what="what was answered to be let go")
 
 
 @pytest.fixture(name="ran")

@@ -101,8 +101,12 @@ class Tracing:
                             span.set_status(StatusCode.ERROR)
                     await send(message)
 
-                await endpoint(scope, receive, note)
-                span.set_attributes(_described(scope))
+                scope["segserve.reply"] = None  # an invocation puts its own here
+                try:
+                    await endpoint(scope, receive, note)
+                finally:  # a scope may live as long as its connection
+                    reply = scope.pop("segserve.reply")
+                span.set_attributes(_described(reply))
 
         async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
             await (endpoint if scope["path"] in _QUIET else traced)(scope, receive, send)
@@ -122,9 +126,8 @@ class Tracing:
         await asyncio.to_thread(thread.join, _FLUSH_S)
 
 
-def _described(scope: Scope) -> dict[str, Any]:
+def _described(reply: Any) -> dict[str, Any]:
     """Return what is known of an invocation after it was answered: counts and names, never a record."""
-    reply = scope.get("segserve.reply")
     if reply is None:
         return {}
     version = dict(reply.headers).get(VERSION_HEADER, b"").decode()
