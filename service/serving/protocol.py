@@ -43,7 +43,6 @@ class ShortcutProtocol(WatchedProtocol):
         """What answers it."""
         self._chunks: list[bytes] = []
         self._short_cuts_left = MAX_SHORT_CUTS
-        self._is_stopping = False
         self._last_head: tuple[object, object, int, bytes] = (None, None, 0, b"")
         self._heads = self._lane.known_heads
         self._journal = self._lane.journal
@@ -143,7 +142,7 @@ class ShortcutProtocol(WatchedProtocol):
 
     def shutdown(self) -> None:
         """Close the connection, after the answer to a request that is arriving."""
-        self._is_stopping = True
+        self.is_stopping = True
         if self._invocation is None:
             super().shutdown()
 
@@ -172,7 +171,7 @@ class ShortcutProtocol(WatchedProtocol):
             or model.kernel is None
             or known.way is None
             or self._respond_to is None
-            or self._is_stopping
+            or self.is_stopping
             or not self._is_free()
         ):
             return False
@@ -228,13 +227,13 @@ class ShortcutProtocol(WatchedProtocol):
         self.url = url
         self.headers += given
         super().on_headers_complete()
-        if self._is_stopping:
+        if self.is_stopping:
             self.cycle.keep_alive = False
         super().on_body(body)
         super().on_message_complete()
 
     def _write(self, reply: Invocation, *, keeps_alive: bool) -> None:
-        keeps_alive = keeps_alive and not self._is_stopping
+        keeps_alive = keeps_alive and not self.is_stopping
         connection = b"" if keeps_alive else b"connection: close\r\n"
         self.transport.write(
             b"%bx-request-id: %b\r\n%bcontent-length: %d\r\n\r\n%b"

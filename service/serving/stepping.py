@@ -7,6 +7,7 @@ hears of it.
 """
 
 import asyncio
+import contextlib
 from enum import IntEnum
 from typing import Any, Final
 
@@ -35,6 +36,9 @@ STEP_BYTES: Final = 8 * 1024
 
 MAX_REST_BYTES: Final = 2**20
 """Taken after a refusal and thrown away: closing before would reset the connection, and lose the refusal."""
+
+LAST_LINGER_S: Final = 1.0
+"""Once the server stops, for what is left of a payload that is already refused."""
 
 _REFUSAL: Final = (
     b"HTTP/1.1 400 Bad Request\r\n%bcontent-type: text/plain; charset=utf-8\r\n"
@@ -93,8 +97,10 @@ class SteppingProtocol(HttpToolsProtocol):
         """Whether what has come is no HTTP: nothing more is parsed, and the client waited for to close."""
         self.is_lingering = False
         """Whether the last answer is sent, and what is left of its payload thrown away."""
-        self._is_in_bulk = False
-        """Whether much is read at a time."""
+        self._bulk: Bulk | None = None
+        """Where much is read at a time."""
+        self.is_stopping = False
+        """Whether the server takes no more requests."""
         self._is_told = False
         self._rest_bytes = 0
         self._would_change = False
@@ -114,6 +120,7 @@ class SteppingProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the connection; uvicorn tells the newest request alone, and not the one under way."""
         self._leave()
+        self._leave_bulk()
         self.outlet.close = self.transport.close  # let go of this object, which holds the outlet
         super().connection_lost(exc)
 
@@ -130,8 +137,16 @@ class SteppingProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.flow.is_held = True
             self._go_on()
-            if len(data) >= FULL_READ_BYTES and not self._is_in_bulk:
+            if len(data) >= FULL_READ_BYTES and self._bulk is None:
                 self._read_in_bulk()
+
+    def shutdown(self) -> None:
+        """Close the connection once it has nothing more to do; one that lingers, soon."""
+        self.is_stopping = True
+        if self.is_lingering:
+            self._close_soon()
+        else:
+            super().shutdown()
 
     def on_url(self, url: bytes) -> None:
         """Keep a part of the target."""
@@ -190,6 +205,8 @@ class SteppingProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with what was sent behind the request that is answered."""
         self.server_state.total_requests += 1
+        if self._under_way is not None and self._under_way.body:
+            self._under_way.body = bytearray()  # nobody will read it, and it would count as unread for ever
         if self.transport.is_closing() or self.is_lingering:
             return
         self.flow.resume_reading()
@@ -215,20 +232,36 @@ class SteppingProtocol(HttpToolsProtocol):
         self.is_lingering = True
         self._unparsed = b""
         self.flow.is_held = False
+        self._leave_bulk()
         self._hand_over(Drain(self))
-        self.transport.write_eof()
+        with contextlib.suppress(OSError):  # the client may be gone
+            self.transport.write_eof()
         self.flow.resume_reading()
+        if self.is_stopping:
+            self._close_soon()
+
+    def _close_soon(self) -> None:
+        self.loop.call_later(LAST_LINGER_S, self.transport.close)
+
+    def is_amid_payload(self) -> bool:
+        """Tell whether more of a payload is to come, and nothing else."""
+        return self.progress % len(Stage) == Stage.BODY and not self._unparsed and not self.is_refused
 
     def _read_in_bulk(self) -> None:
         """Read more at a time, if it is a payload that comes, and there is room for that."""
-        is_payload = self.progress % len(Stage) == Stage.BODY and not self._unparsed
-        if is_payload and not self.is_refused and not self.transport.is_closing() and Bulk.has_room():
-            self._is_in_bulk = True
-            self._hand_over(Bulk(self, stop=self._stop_bulk))
+        if self.is_amid_payload() and not self.transport.is_closing() and Bulk.has_room():
+            self._bulk = Bulk(self, stop=self._stop_bulk)
+            self._hand_over(self._bulk)
 
     def _stop_bulk(self) -> None:
-        self._is_in_bulk = False
-        self._hand_over(self)
+        if self._bulk is not None:
+            self._leave_bulk()
+            self._hand_over(self)
+
+    def _leave_bulk(self) -> None:
+        if self._bulk is not None:
+            self._bulk.leave()
+            self._bulk = None
 
     def _hand_over(self, receiver: asyncio.BaseProtocol) -> None:
         """Have another protocol take what comes; a transport asks which one it is when it begins to read."""

@@ -163,9 +163,11 @@ class Watch:
         idle = [
             other
             for other in newest.connections
-            if other is not newest and other.waits_for()[0] in {Wait.REQUEST, Wait.HEAD}  # type: ignore[union-attr]  # all are ours
+            if other is not newest and other.waits_for()[0] in {Wait.REQUEST, Wait.HEAD, Wait.REST}  # type: ignore[union-attr]  # all are ours
         ]
-        oldest: list[Any] = sorted(idle, key=lambda other: other.since_s)[:batch] or [newest]  # type: ignore[union-attr]
+        # Those that only send the rest of a payload whose answer they have go first.
+        idle.sort(key=lambda other: (other.waits_for()[0] is not Wait.REST, other.since_s))  # type: ignore[union-attr]
+        oldest: list[Any] = idle[:batch] or [newest]
         for connection in oldest:
             connection.transport.abort()
         _logger.warning("Connections closed to make room count=%d", len(oldest))

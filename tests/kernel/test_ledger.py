@@ -270,7 +270,7 @@ def test_a_server_that_stops_answers_once_more_and_closes(artifact: Artifact) ->
         peer = make_peer(artifact, kernel="on")
         for _ in range(4):
             await peer.ask(post(SMALL))
-        peer.protocol._is_stopping = True
+        peer.protocol.is_stopping = True
         taken = peer.taken
         answer = await peer.ask(post(SMALL))
         assert peer.taken == taken

@@ -1,13 +1,22 @@
 """What stands in for a connection's protocol takes what comes, and no more connections than it may."""
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvicorn
 import uvloop
 
+from service.artifact import Artifact
+from service.serving import receivers
+from service.serving.app import create_app
+from service.serving.protocol import ShortcutProtocol
 from service.serving.receivers import BULK_BYTES, FULL_READ_BYTES, MOST_IN_BULK, Bulk, Drain
+from service.settings import read_settings
+from tests.conftest import DEADLINE_S
 
 CONTENT = bytes(range(256)) * 12_000
 """3 MB."""
@@ -21,13 +30,16 @@ class Recorder(asyncio.Protocol):
         self.is_lost = asyncio.get_running_loop().create_future()
         self.transport: Any = None
         self.stops = 0
+        self.is_amid = True
+        self.bulk: Bulk | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         if not self.parts:
-            self.switch(Bulk(self, stop=self.stop))
+            self.bulk = Bulk(self, stop=self.stop)
+            self.switch(self.bulk)
         self.parts.append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -40,7 +52,12 @@ class Recorder(asyncio.Protocol):
 
     def stop(self) -> None:
         self.stops += 1
+        if self.bulk:
+            self.bulk.leave()
         self.switch(self)
+
+    def is_amid_payload(self) -> bool:
+        return self.is_amid
 
 
 class Drained(Recorder):
@@ -101,25 +118,82 @@ def test_no_more_connections_than_may_are_read_in_bulk() -> None:
         recorder = Recorder()
         some = [Bulk(recorder, stop=recorder.stop) for _ in range(MOST_IN_BULK)]
         assert not Bulk.has_room()
-        del some[0]
+        some[0].leave()
         assert Bulk.has_room()
+        for bulk in some:
+            bulk.leave()
 
     asyncio.run(fill())
 
 
-def test_a_small_read_ends_it() -> None:
+@pytest.mark.parametrize(("size", "is_amid"), [(FULL_READ_BYTES - 1, True), (FULL_READ_BYTES, False)])
+def test_a_small_read_ends_it_and_so_does_the_end_of_the_payload(size: int, *, is_amid: bool) -> None:
     async def read() -> Recorder:
         recorder = Recorder()
         recorder.parts.append(b"")  # not the first
         recorder.switch = lambda _: None  # type: ignore[method-assign, assignment]  # reads nothing
         bulk = Bulk(recorder, stop=recorder.stop)
-        for size in (BULK_BYTES, FULL_READ_BYTES):
-            bulk.get_buffer(-1)[:size] = b"x" * size
-            bulk.buffer_updated(size)
+        for filled in (BULK_BYTES, FULL_READ_BYTES):
+            bulk.get_buffer(-1)[:filled] = b"x" * filled
+            bulk.buffer_updated(filled)
         assert recorder.stops == 0
-        bulk.buffer_updated(FULL_READ_BYTES - 1)
+        recorder.is_amid = is_amid
+        bulk.buffer_updated(size)
+        bulk.leave()
         return recorder
 
     recorder = asyncio.run(read())
     assert recorder.stops == 1
-    assert [len(part) for part in recorder.parts[1:]] == [BULK_BYTES, FULL_READ_BYTES, FULL_READ_BYTES - 1]
+    assert [len(part) for part in recorder.parts[1:]] == [BULK_BYTES, FULL_READ_BYTES, size]
+
+
+@pytest.fixture(name="asked")
+def _asked(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[bytes]], int]:
+    """Return what serves these requests, each on a connection of its own, and tells how many are in bulk."""
+    begun: list[Bulk] = []
+    enter = Bulk.__init__
+
+    def note(self: Bulk, *args: Any, **options: Any) -> None:
+        enter(self, *args, **options)
+        begun.append(self)
+
+    monkeypatch.setattr(Bulk, "__init__", note)
+
+    async def serve(requests: list[bytes]) -> int:
+        app = create_app(artifact, read_settings())
+        config = uvicorn.Config(
+            app, http=ShortcutProtocol, lifespan="off", log_config=None, proxy_headers=False
+        )
+        server = uvicorn.Server(config)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            running = asyncio.create_task(server.serve(sockets=[listener]))
+            async with contextlib.AsyncExitStack() as stack:
+                for request in requests:
+                    reader, writer = await asyncio.open_connection(*listener.getsockname())
+                    stack.callback(writer.close)
+                    writer.write(request)
+                    async with asyncio.timeout(DEADLINE_S):
+                        await reader.readuntil(b"\r\n\r\n")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(5):  # the last of it is still on its way
+                        while any(bulk in receivers._in_bulk for bulk in begun):  # noqa: ASYNC110  # no event
+                            await asyncio.sleep(0.01)
+                left = sum(bulk in receivers._in_bulk for bulk in begun)
+            server.should_exit = True
+            await running
+        assert begun, "nothing was read in bulk"
+        return left
+
+    return lambda requests: uvloop.run(serve(requests))
+
+
+def _post(body: bytes) -> bytes:
+    return b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" + b" " * 4_000_000 + b"[1, 2]]", b" " * 30_000_000], ids=["answered", "refused"]
+)
+def test_an_idle_connection_is_not_read_in_bulk(asked: Callable[[list[bytes]], int], body: bytes) -> None:
+    """A transport keeps what has stood in for its protocol; 32 idle connections once left room for none."""
+    assert asked([_post(body)] * 5) == 0
