@@ -13,7 +13,7 @@ FULL_READ_BYTES: Final = 250_000
 """What the event loop's own reads bring, or nearly, where more is there."""
 
 BULK_BYTES: Final = 2**19
-"""Read at a time. Twice as much gains nothing, and lets pings wait twice as long."""
+"""Read at a time. Twice as much gains nothing, and lets pings wait longer."""
 
 MOST_IN_BULK: Final = 32
 """Connections that are read so: what each brings is in memory before it is counted as a payload's."""

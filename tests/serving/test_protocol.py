@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from service.serving.watch import DRAIN_S
-from tests.conftest import DEADLINE_S, RunningServer, start_server, wait_until
+from tests.conftest import DEADLINE_S, RunningServer, Starter, start_server, wait_until
 
 SMALL = b"[[25, 1250.0]]"
 OBJECTS = b"[" + b",".join([b'{"Age": 25, "Spending_Power": 1250.0}'] * 300) + b"]"
@@ -259,8 +259,8 @@ def test_a_refusal_ends_where_the_client_asked_for_it_before_all_was_sent(connec
     connection.send(b" " * 29_000_000)
 
 
-def test_those_that_only_send_a_refused_rest_make_room_for_others(tmp_path: Path, store_path: Path) -> None:
-    server = start_server(tmp_path, "--store", str(store_path), SERVICE_MAX_CONNECTIONS="8")
+def test_those_that_only_send_a_refused_rest_make_room_for_others(start: Starter, store_path: Path) -> None:
+    server = start("--store", str(store_path), SERVICE_MAX_CONNECTIONS="8")
     lingering = [Connection(server.url) for _ in range(8)]
     for connection in lingering:
         connection.send(post(b" " * 30_000_000, "Connection: close")[:1000])
@@ -270,7 +270,6 @@ def test_those_that_only_send_a_refused_rest_make_room_for_others(tmp_path: Path
         assert other.recv(100).startswith(b"HTTP/1.1 200 ")
     for connection in lingering:
         connection.socket.close()
-    assert server.stop() == 0
 
 
 def is_listening(server: RunningServer) -> bool:
@@ -283,10 +282,10 @@ def is_listening(server: RunningServer) -> bool:
 
 @pytest.mark.parametrize("is_refused_first", [True, False])
 def test_a_rest_of_a_refused_payload_does_not_hold_up_a_stop(
-    tmp_path: Path, store_path: Path, *, is_refused_first: bool
+    start: Starter, store_path: Path, *, is_refused_first: bool
 ) -> None:
     """Its client, which goes on sending, has a second to read the refusal."""
-    server = start_server(tmp_path, "--store", str(store_path), SERVICE_MAX_PAYLOAD_MB="1")
+    server = start("--store", str(store_path), SERVICE_MAX_PAYLOAD_MB="1")
     connection = Connection(server.url)
     chunk = b"10000\r\n%b\r\n" % (b" " * 65_536)
     connection.send(b"POST /invocations HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n")
