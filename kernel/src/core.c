@@ -3,189 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "number.h"
+#include "records.h"
 
-#define BLOCK 256 /* records worked on at a time, so that the intermediate columns stay in the CPU's cache */
+#define BLOCK KERNEL_BLOCK
 #define NPY_HEADER_BYTES 128
-
-/* ---- reading -------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const uint8_t *at;
-    const uint8_t *end; /* where the 0 is */
-    size_t n_left;      /* of an array's numbers */
-    int is_begun;
-    int is_done;
-} cursor;
-
-static inline const uint8_t *skip_space(const uint8_t *at) {
-    while (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') {
-        at++;
-    }
-    return at;
-}
-
-static inline const uint8_t *skip_tabs(const uint8_t *at) {
-    while (*at == ' ' || *at == '\t') {
-        at++;
-    }
-    return at;
-}
-
-static inline const uint8_t *skip_in_line(const uint8_t *at) {
-    while (*at == ' ' || *at == '\t' || *at == '\r') {
-        at++;
-    }
-    return at;
-}
-
-/* Fill a block with records between brackets. Return how many, -1 where it is not plain. */
-static int read_json(cursor *from, double *ages, double *powers) {
-    const uint8_t *at = from->at;
-    int n = 0;
-    if (!from->is_begun) {
-        from->is_begun = 1;
-        at = skip_space(at);
-        if (*at++ != '[') {
-            return -1;
-        }
-        at = skip_space(at);
-    }
-    while (n < BLOCK) {
-        if (*at != '[' || !(at = kernel_number(skip_space(at + 1), &ages[n]))) {
-            return -1;
-        }
-        at = skip_space(at);
-        if (*at != ',' || !(at = kernel_number(skip_space(at + 1), &powers[n]))) {
-            return -1;
-        }
-        at = skip_space(at);
-        if (*at != ']') {
-            return -1;
-        }
-        n++;
-        at = skip_space(at + 1);
-        if (*at == ',') {
-            at = skip_space(at + 1);
-            continue;
-        }
-        if (*at != ']' || skip_space(at + 1) != from->end) {
-            return -1;
-        }
-        from->is_done = 1;
-        break;
-    }
-    from->at = at;
-    return n;
-}
-
-/* Step over the end of a line; only the last ones of a payload may be blank. NULL where it is not plain. */
-static const uint8_t *next_line(cursor *from, const uint8_t *at) {
-    if (at != from->end && *at != '\n') {
-        return NULL;
-    }
-    if (skip_space(at) == from->end) {
-        from->is_done = 1;
-        return from->end;
-    }
-    return at + 1;
-}
-
-static int read_json_lines(cursor *from, double *ages, double *powers) {
-    const uint8_t *at = from->is_begun ? from->at : skip_space(from->at);
-    int n = 0;
-    from->is_begun = 1;
-    while (n < BLOCK && !from->is_done) {
-        at = skip_in_line(at);
-        if (*at != '[' || !(at = kernel_number(skip_in_line(at + 1), &ages[n]))) {
-            return -1;
-        }
-        at = skip_in_line(at);
-        if (*at != ',' || !(at = kernel_number(skip_in_line(at + 1), &powers[n]))) {
-            return -1;
-        }
-        at = skip_in_line(at);
-        if (*at != ']' || !(at = next_line(from, skip_in_line(at + 1)))) {
-            return -1;
-        }
-        n++;
-    }
-    from->at = at;
-    return n;
-}
-
-static int read_csv(cursor *from, double *ages, double *powers) {
-    const uint8_t *at = from->is_begun ? from->at : skip_space(from->at);
-    int n = 0;
-    from->is_begun = 1;
-    while (n < BLOCK && !from->is_done) {
-        if (!(at = kernel_number(skip_tabs(at), &ages[n]))) {
-            return -1;
-        }
-        at = skip_tabs(at);
-        if (*at != ',' || !(at = kernel_number(skip_tabs(at + 1), &powers[n]))) {
-            return -1;
-        }
-        at = skip_tabs(at);
-        at += at[0] == '\r' && at[1] == '\n'; /* a 0 follows every byte of the text */
-        if (!(at = next_line(from, at))) {
-            return -1;
-        }
-        n++;
-    }
-    from->at = at;
-    return n;
-}
-
-#define READ_AS(type)                                            \
-    for (int i = 0; i < n; i++) {                                \
-        type pair[2];                                            \
-        memcpy(pair, from->at + (size_t)i * sizeof pair, sizeof pair); \
-        ages[i] = (double)pair[0];                               \
-        powers[i] = (double)pair[1];                             \
-    }                                                            \
-    from->at += (size_t)n * 2 * sizeof(type);                    \
-    break
-
-static int read_array(cursor *from, enum kernel_kind kind, double *ages, double *powers) {
-    int n = from->n_left < BLOCK ? (int)from->n_left : BLOCK;
-    int is_valid = 1;
-    switch (kind) {
-    case KERNEL_F4: READ_AS(float);
-    case KERNEL_F8: READ_AS(double);
-    case KERNEL_I1: READ_AS(int8_t);
-    case KERNEL_I2: READ_AS(int16_t);
-    case KERNEL_I4: READ_AS(int32_t);
-    case KERNEL_I8: READ_AS(int64_t);
-    case KERNEL_U1: READ_AS(uint8_t);
-    case KERNEL_U2: READ_AS(uint16_t);
-    case KERNEL_U4: READ_AS(uint32_t);
-    case KERNEL_U8: READ_AS(uint64_t);
-    default: return -1;
-    }
-    for (int i = 0; i < n; i++) {
-        is_valid &= ages[i] >= 0.0 && ages[i] <= KERNEL_MAX_VALUE; /* a NaN is neither */
-        is_valid &= powers[i] >= 0.0 && powers[i] <= KERNEL_MAX_VALUE;
-    }
-    from->n_left -= (size_t)n;
-    from->is_done = from->n_left == 0;
-    return is_valid ? n : -1;
-}
-
-static size_t kind_bytes(enum kernel_kind kind) {
-    static const uint8_t SIZES[KERNEL_KINDS] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
-    return SIZES[kind];
-}
-
-static int read_block(cursor *from, const kernel_payload *payload, double *ages, double *powers) {
-    switch (payload->reader) {
-    case KERNEL_READ_JSON: return read_json(from, ages, powers);
-    case KERNEL_READ_JSON_LINES: return read_json_lines(from, ages, powers);
-    case KERNEL_READ_CSV: return read_csv(from, ages, powers);
-    case KERNEL_READ_ARRAY: return read_array(from, payload->kind, ages, powers);
-    default: return -1;
-    }
-}
 
 /* ---- assigning ------------------------------------------------------------------------------------------ */
 
@@ -271,17 +92,8 @@ int kernel_write_text(kernel_text *text, int32_t id, const char *separator) {
 }
 
 size_t kernel_capacity(const kernel_model *model, const kernel_payload *payload) {
-    size_t least = 4; /* bytes of a record: 1,2 and the end of a line */
-    size_t width = model->widest;
-    if (payload->reader == KERNEL_READ_ARRAY) {
-        least = 2 * kind_bytes(payload->kind);
-    } else if (payload->reader != KERNEL_READ_CSV) {
-        least = 6; /* [1,2] and a separator */
-    }
-    if (payload->media == KERNEL_WRITE_NPY) {
-        width = sizeof(int32_t);
-    }
-    return NPY_HEADER_BYTES + KERNEL_SLACK_BYTES + (payload->length / least + 1) * width;
+    size_t width = payload->media == KERNEL_WRITE_NPY ? sizeof(int32_t) : model->widest;
+    return NPY_HEADER_BYTES + KERNEL_SLACK_BYTES + (payload->length / kernel_least_bytes(payload) + 1) * width;
 }
 
 /* Write the header that np.save writes for a vector of int32. */
@@ -360,7 +172,7 @@ static void look_at(const kernel_model *model, early *kept, const double *ages, 
 enum kernel_status kernel_answer(const kernel_model *model, const kernel_payload *payload, kernel_result *result) {
     double ages[BLOCK], powers[BLOCK];
     int64_t labels[BLOCK];
-    cursor from = {payload->text, payload->text + payload->length, 0, 0, 0};
+    kernel_cursor from;
     early kept;
     size_t step;
     size_t width = payload->media == KERNEL_WRITE_NPY ? sizeof(int32_t) : model->widest;
@@ -368,19 +180,14 @@ enum kernel_status kernel_answer(const kernel_model *model, const kernel_payload
     kept.n = 0;
     result->n_records = result->length = 0;
     memset(result->bins, 0, sizeof result->bins);
-    if (payload->reader == KERNEL_READ_ARRAY) {
-        from.n_left = payload->length / (2 * kind_bytes(payload->kind));
-        if (from.n_left == 0) {
-            return KERNEL_NOT_PLAIN;
-        }
-    }
+    kernel_begin(&from, payload);
     if (payload->media == KERNEL_WRITE_NPY) {
         out += NPY_HEADER_BYTES;
     } else if (payload->media == KERNEL_WRITE_JSON) {
         *out++ = '[';
     }
     while (!from.is_done) {
-        int n = read_block(&from, payload, ages, powers);
+        int n = kernel_read(&from, ages, powers);
         if (n <= 0 || result->capacity - (size_t)(out - result->answer) < (size_t)n * width + KERNEL_SLACK_BYTES) {
             return KERNEL_NOT_PLAIN;
         }

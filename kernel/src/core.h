@@ -31,12 +31,22 @@
 #define KERNEL_SLACK_BYTES 32    /* of an answer's buffer: texts are copied whole, whatever their length */
 
 enum kernel_status { KERNEL_NOT_PLAIN, KERNEL_ANSWERED };
-enum kernel_reader { KERNEL_READ_JSON, KERNEL_READ_JSON_LINES, KERNEL_READ_CSV, KERNEL_READ_ARRAY, KERNEL_READERS };
+enum kernel_reader {
+    KERNEL_READ_JSON,
+    KERNEL_READ_JSON_LINES,
+    KERNEL_READ_CSV,
+    KERNEL_READ_TABLE, /* CSV behind its header */
+    KERNEL_READ_ARRAY,
+    KERNEL_READERS
+};
 enum kernel_media { KERNEL_WRITE_JSON, KERNEL_WRITE_LINES, KERNEL_WRITE_NPY, KERNEL_MEDIA };
 enum kernel_kind {
     KERNEL_F4, KERNEL_F8, KERNEL_I1, KERNEL_I2, KERNEL_I4, KERNEL_I8, KERNEL_U1, KERNEL_U2, KERNEL_U4, KERNEL_U8,
     KERNEL_KINDS
 };
+
+/* What is told of a customer by name; a table's columns may hold something else, too. */
+enum kernel_value { KERNEL_VALUE_AGE, KERNEL_VALUE_POWER, KERNEL_VALUE_INCOME, KERNEL_VALUE_PURCHASES, KERNEL_VALUES };
 
 /* An id with the separator of one kind of answer after it; the last byte is the length of both. */
 typedef struct {
@@ -63,6 +73,8 @@ typedef struct {
     const uint8_t *text; /* a 0 follows the last byte, as in every bytes object */
     size_t length;
     enum kernel_kind kind; /* of numbers, for KERNEL_READ_ARRAY; `text` is the first of them */
+    const uint8_t *columns; /* for KERNEL_READ_TABLE: what each holds, KERNEL_VALUES where it is something else */
+    size_t n_columns;       /* at least 2 */
 } kernel_payload;
 
 typedef struct {

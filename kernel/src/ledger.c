@@ -86,7 +86,7 @@ static int read_request(kernel_request *request, PyObject *const *args, Py_ssize
             return 0;
         }
     }
-    if (numbers[0] < 0 || numbers[1] < 0 || numbers[1] >= KERNEL_READ_ARRAY || numbers[2] < 0 ||
+    if (numbers[0] < 0 || numbers[1] < 0 || numbers[1] >= KERNEL_READ_TABLE || numbers[2] < 0 ||
         numbers[2] >= KERNEL_MEDIA) {
         PyErr_SetString(PyExc_ValueError, "length, reader or media is out of range");
         return 0;

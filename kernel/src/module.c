@@ -6,7 +6,7 @@
 #include "model.h"
 #include "training.h"
 
-#define INTERFACE 5 /* service/compiled.py asks for this one */
+#define INTERFACE 6 /* service/compiled.py asks for this one */
 
 /* Shorter payloads take less time than it may take to get the interpreter's lock back. */
 #define RELEASING_BYTES (64 * 1024)
@@ -80,39 +80,70 @@ static void release(kernel_result *result, int is_releasing) {
     free(result->counts);
 }
 
+/* Read what a table's columns hold. */
+static int read_columns(kernel_payload *payload, PyObject *columns) {
+    char *bytes;
+    Py_ssize_t n;
+    if (PyBytes_AsStringAndSize(columns, &bytes, &n) < 0) {
+        return 0;
+    }
+    if (n < 2) {
+        PyErr_SetString(PyExc_ValueError, "a table has two columns or more");
+        return 0;
+    }
+    payload->columns = (const uint8_t *)bytes;
+    payload->n_columns = (size_t)n;
+    return 1;
+}
+
+static int read_kind(kernel_payload *payload, PyObject *kind) {
+    Py_ssize_t number = PyLong_AsSsize_t(kind);
+    if (number == -1 && PyErr_Occurred()) {
+        return 0;
+    }
+    if (number < 0 || number >= KERNEL_KINDS) {
+        PyErr_SetString(PyExc_ValueError, "kind is out of range");
+        return 0;
+    }
+    payload->kind = (enum kernel_kind)number;
+    return 1;
+}
+
 static int read_arguments(kernel_payload *payload, PyObject *const *args, Py_ssize_t n_args) {
-    Py_ssize_t numbers[4], length, offset;
+    Py_ssize_t numbers[3], length;
     char *text;
     if (n_args != 5) {
-        PyErr_SetString(PyExc_TypeError, "answer takes body, reader, media, kind and offset");
+        PyErr_SetString(PyExc_TypeError, "answer takes body, reader, media, offset and detail");
         return 0;
     }
     if (PyBytes_AsStringAndSize(args[0], &text, &length) < 0) {
         return 0;
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         numbers[i] = PyLong_AsSsize_t(args[i + 1]);
         if (numbers[i] == -1 && PyErr_Occurred()) {
             return 0;
         }
     }
-    offset = numbers[3];
     if (numbers[0] < 0 || numbers[0] >= KERNEL_READERS || numbers[1] < 0 || numbers[1] >= KERNEL_MEDIA ||
-        numbers[2] < 0 || numbers[2] >= KERNEL_KINDS || offset < 0 || offset > length) {
-        PyErr_SetString(PyExc_ValueError, "reader, media, kind or offset is out of range");
+        numbers[2] < 0 || numbers[2] > length) {
+        PyErr_SetString(PyExc_ValueError, "reader, media or offset is out of range");
         return 0;
     }
     payload->reader = (enum kernel_reader)numbers[0];
     payload->media = (enum kernel_media)numbers[1];
-    payload->kind = (enum kernel_kind)numbers[2];
-    payload->text = (const uint8_t *)text + offset;
-    payload->length = (size_t)(length - offset);
-    return 1;
+    payload->text = (const uint8_t *)text + numbers[2];
+    payload->length = (size_t)(length - numbers[2]);
+    switch (payload->reader) {
+    case KERNEL_READ_TABLE: return read_columns(payload, args[4]);
+    case KERNEL_READ_ARRAY: return read_kind(payload, args[4]);
+    default: return 1;
+    }
 }
 
 static PyObject *labeller_answer(PyObject *self, PyObject *const *args, Py_ssize_t n_args) {
     const kernel_model *model = &((labeller_object *)self)->model;
-    kernel_payload payload;
+    kernel_payload payload = {0};
     kernel_result result = {0};
     enum kernel_status status;
     PyObject *packed = NULL;
@@ -142,9 +173,10 @@ static PyObject *labeller_answer(PyObject *self, PyObject *const *args, Py_ssize
 
 static PyMethodDef labeller_methods[] = {
     {"answer", (PyCFunction)(void (*)(void))labeller_answer, METH_FASTCALL,
-     "answer(body, reader, media, kind, offset)\n--\n\n"
+     "answer(body, reader, media, offset, detail)\n--\n\n"
      "Return the answer's bytes, the number of records, and int64 counts by cluster, by bin of the first and by\n"
-     "bin of the second feature; None for a payload that is not plain."},
+     "bin of the second feature; None for a payload that is not plain. Records begin at the offset. The detail is\n"
+     "the kind of an array's numbers, one of KINDS, or a byte of COLUMNS for each column of a table, or None."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -163,40 +195,47 @@ static PyType_Spec labeller_spec = {
     .slots = labeller_slots,
 };
 
+/* Add a dictionary of names to numbers from 0 on. */
+static int add_numbers(PyObject *module, const char *name, const char *const *names, int n) {
+    PyObject *numbers = PyDict_New();
+    int failed = !numbers || PyModule_AddObjectRef(module, name, numbers) < 0;
+    for (int i = 0; i < n && !failed; i++) {
+        PyObject *number = PyLong_FromLong(i);
+        failed = !number || PyDict_SetItemString(numbers, names[i], number) < 0;
+        Py_XDECREF(number);
+    }
+    Py_XDECREF(numbers);
+    return failed ? -1 : 0;
+}
+
+static int add_constants(PyObject *module, const char *const *names, int n) {
+    for (int i = 0; i < n; i++) {
+        if (PyModule_AddIntConstant(module, names[i], i) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int module_exec(PyObject *module) {
-    static const char *const READERS[] = {"READ_JSON", "READ_JSON_LINES", "READ_CSV", "READ_ARRAY"};
+    static const char *const READERS[] = {"READ_JSON", "READ_JSON_LINES", "READ_CSV", "READ_TABLE", "READ_ARRAY"};
     static const char *const MEDIA[] = {"WRITE_JSON", "WRITE_LINES", "WRITE_NPY"};
     static const char *const KINDS[] = {"<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8"};
+    static const char *const COLUMNS[] = {"Age", "Spending_Power", "Income", "Purchases", ""};
     module_state *state = PyModule_GetState(module);
     PyObject *type = PyType_FromModuleAndSpec(module, &labeller_spec, NULL);
-    PyObject *kinds = PyDict_New();
-    if (!type || !kinds || PyModule_AddObjectRef(module, "Labeller", type) < 0 ||
-        PyModule_AddObjectRef(module, "KINDS", kinds) < 0) {
+    if (!type || PyModule_AddObjectRef(module, "Labeller", type) < 0) {
         Py_XDECREF(type);
-        Py_XDECREF(kinds);
         return -1;
     }
     state->labeller_type = type;
-    Py_DECREF(kinds);
-    for (int i = 0; i < KERNEL_READERS; i++) {
-        if (PyModule_AddIntConstant(module, READERS[i], i) < 0) {
-            return -1;
-        }
+    if (add_constants(module, READERS, KERNEL_READERS) < 0 || add_constants(module, MEDIA, KERNEL_MEDIA) < 0 ||
+        add_numbers(module, "KINDS", KINDS, KERNEL_KINDS) < 0 ||
+        add_numbers(module, "COLUMNS", COLUMNS, KERNEL_VALUES + 1) < 0 || add_ledger(module) < 0 ||
+        add_training(module) < 0) {
+        return -1;
     }
-    for (int i = 0; i < KERNEL_MEDIA; i++) {
-        if (PyModule_AddIntConstant(module, MEDIA[i], i) < 0) {
-            return -1;
-        }
-    }
-    for (int i = 0; i < KERNEL_KINDS; i++) {
-        PyObject *number = PyLong_FromLong(i);
-        int failed = !number || PyDict_SetItemString(kinds, KINDS[i], number) < 0;
-        Py_XDECREF(number);
-        if (failed) {
-            return -1;
-        }
-    }
-    return add_ledger(module) < 0 || add_training(module) < 0 ? -1 : PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
+    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -66,7 +66,7 @@ typedef struct {
     const uint8_t *head; /* up to and with the empty line */
     size_t head_length;
     size_t body_length;
-    enum kernel_reader reader; /* not KERNEL_READ_ARRAY */
+    enum kernel_reader reader; /* neither KERNEL_READ_TABLE nor KERNEL_READ_ARRAY */
     enum kernel_media media;
     const uint8_t *answer_head; /* up to the value of x-request-id, which is the last header but one */
     size_t answer_head_length;

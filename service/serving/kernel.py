@@ -16,7 +16,7 @@ from service.model import SegmentModel
 from service.serving.codec import BOM, known_reader
 from service.serving.ledger import Ledger
 from service.serving.media import Media, Plan, Reader
-from service.serving.records import npy_layout
+from service.serving.records import csv_header, npy_layout
 from service.serving.tally import Tally
 from service.settings import KernelUse
 from service.transform import Transform
@@ -45,6 +45,8 @@ class Kernel:
         """What the ledger answers with."""
         self._answer = self.labeller.answer
         self._kinds: dict[str, int] = extension.KINDS
+        self._columns: dict[str, int] = extension.COLUMNS
+        self._read_table: int = extension.READ_TABLE
         self._readers, self._writers = _name_forms(extension)
         records = model.golden.records
         labels = [model.ids[model.partition.assign_one(*record)] for record in records]
@@ -54,28 +56,36 @@ class Kernel:
     def answer(self, body: bytes, plan: Plan) -> tuple[bytes, Tally] | None:
         """Return a payload's labels as the plan wants them, and their counts; None unless it is plain."""
         body = body.removeprefix(BOM)
-        reader = known_reader(plan.reader, body)
-        kind, start = 0, 0
-        if reader is Reader.NPY:
-            try:
-                _, is_fortran, name, start = npy_layout(body)
-            except InvalidPayloadError:
-                return None
-            if is_fortran or name not in self._kinds:
-                return None
-            kind = self._kinds[name]
-        found = self._answer(body, self._readers[reader], self._writers[plan.media], kind, start)
+        form = self._find_form(body, known_reader(plan.reader, body))
+        if form is None:
+            return None
+        reader, start, detail = form
+        found = self._answer(body, reader, self._writers[plan.media], start, detail)
         if found is None:
             return None
         text, records, segments, *bins = found
         return text, Tally(records, segments=segments, bins=bins)
+
+    def _find_form(self, body: bytes, reader: Reader) -> tuple[int, int, int | bytes | None] | None:
+        """Return how a payload's records are read, where they begin and of what they are; None for Python's."""
+        try:
+            if reader is Reader.NPY:
+                _, is_fortran, name, start = npy_layout(body)
+                kind = None if is_fortran else self._kinds.get(name)
+                return None if kind is None else (self._readers[reader], start, kind)
+            if reader is Reader.CSV and not body[:1].isdigit() and (header := csv_header(body)):
+                names, start = header
+                return self._read_table, start, bytes(self._columns[name] for name in names)
+        except InvalidPayloadError:
+            return None
+        return self._readers[reader], 0, None
 
     def agrees(self) -> bool:
         """Tell whether the model's golden records are given the labels that the model gives them itself."""
         if not self._golden:
             return True
         kind, writer = self._kinds["<f8"], self._writers[Media.JSON]
-        found = self._answer(self._golden, self._readers[Reader.NPY], writer, kind, 0)
+        found = self._answer(self._golden, self._readers[Reader.NPY], writer, 0, kind)
         return found is not None and found[0] == self._expected
 
 

@@ -40,6 +40,8 @@ ACCEPTED_RECORDS: Final = (
 )
 _COLUMNS: Final = frozenset(name.casefold() for name in (AGE, SPENDING_POWER, INCOME, PURCHASES))
 """One of them in its first line makes it a CSV payload with a header."""
+_MAX_HEADER_BYTES: Final = 16 * 1024
+"""Of a header that is looked at before the rows."""
 _BATCHES: Final = ("instances", "inputs")
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NPY_MAGIC: Final = b"\x93NUMPY"
@@ -129,7 +131,7 @@ def csv_records(body: bytes) -> Iterator[object]:
     """
     rows = _csv_rows(body)
     first = next(rows, None)
-    if first is None or _COLUMNS.isdisjoint(map(_normalized, first)):
+    if first is None or _is_no_header(first):
         for row in itertools.chain([first], rows):
             yield None if row is None else [_number(cell) for cell in row]
         return
@@ -137,6 +139,31 @@ def csv_records(body: bytes) -> Iterator[object]:
     for row in rows:
         is_whole = row is not None and len(row) == len(first)
         yield {name: _number(row[index]) for name, index in columns.items()} if row and is_whole else None
+
+
+def csv_header(body: bytes) -> tuple[list[str], int] | None:
+    """Return what each column of a CSV payload holds, "" for nothing of a record, and where its rows begin.
+
+    Returns:
+        None where the first line is no header, or ends in another way than with a line feed.
+
+    Raises:
+        InvalidPayloadError: The header lacks a column.
+    """
+    end = body.find(b"\n", 0, _MAX_HEADER_BYTES) + 1
+    line = body[: end - 1].removesuffix(b"\r") if end else b""
+    if not line or b"\r" in line:
+        return None
+    try:
+        cells = _csv_cells(line.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return None
+    if cells is None or _is_no_header(cells):
+        return None
+    names = [""] * len(cells)
+    for name, index in _header(cells).items():
+        names[index] = name
+    return names, end
 
 
 def npy_vectors(body: bytes) -> npt.NDArray[np.float64]:
@@ -262,6 +289,10 @@ def _reason(number: float) -> RejectReason:
     if number < 0:
         return RejectReason.NEGATIVE
     return RejectReason.NOT_FINITE if math.isnan(number) else RejectReason.TOO_LARGE
+
+
+def _is_no_header(cells: Iterable[str]) -> bool:
+    return _COLUMNS.isdisjoint(map(_normalized, cells))
 
 
 def _header(names: Sequence[str]) -> dict[str, int]:

@@ -37,7 +37,10 @@ TAKEN = {
         "any type",
         "npy",
     ),
-    *("csv", "csv crlf", "csv unfinished", "no type, json", "no type, csv"),
+    *("json objects", "json features", "json mixed", "json instances", "json inputs"),
+    *("json instances of features", "json instances of objects", "json lines of objects"),
+    *("csv", "csv crlf", "csv unfinished", "csv header", "csv header swapped"),
+    *("no type, json", "no type, csv"),
     *("octets, json", "octets, csv", "octets, npy"),
 }
 """Forms of a payload that are the kernel's."""

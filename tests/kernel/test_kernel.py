@@ -210,14 +210,20 @@ def test_a_labeller_refuses_what_is_no_model(extension: Any, arguments: tuple[An
     "arguments",
     [
         (),
-        ("[[1,2]]", 0, 0, 0, 0),
-        (b"[[1,2]]", 4, 0, 0, 0),
-        (b"[[1,2]]", 0, 3, 0, 0),
-        (b"[[1,2]]", 0, 0, 10, 0),
-        (b"[[1,2]]", 0, 0, 0, 8),
-        (b"[[1,2]]", 0, 0, 0, -1),
-        (b"[[1,2]]", 0, 0, 0, "x"),
+        ("[[1,2]]", 0, 0, 0, None),
+        (b"[[1,2]]", 5, 0, 0, None),
+        (b"[[1,2]]", -1, 0, 0, None),
+        (b"[[1,2]]", 0, 3, 0, None),
+        (b"[[1,2]]", 0, -1, 0, None),
+        (b"[[1,2]]", 0, 0, 8, None),
+        (b"[[1,2]]", 0, 0, -1, None),
+        (b"[[1,2]]", 0, 0, "x", None),
         (b"[[1,2]]", 0, 0, 0),
+        (b"1,2", 3, 0, 0, None),
+        (b"1,2", 3, 0, 0, b"\x00"),
+        (b"12345678", 4, 0, 0, None),
+        (b"12345678", 4, 0, 0, 10),
+        (b"12345678", 4, 0, 0, -1),
     ],
 )
 def test_a_labeller_refuses_what_is_no_payload(extension: Any, arguments: tuple[Any, ...]) -> None:
@@ -236,8 +242,8 @@ def test_a_labeller_holds_no_memory_after_it() -> None:
         labeller = kernel.Labeller(
             (0.0, 0.0), (1.0, 1.0), True, ((1.0, 2.0),) * 1000, tuple(range(1000)), (), ()
         )
-        assert labeller.answer(body, kernel.READ_CSV, 0, 0, 0)[1] == 20_000
-        assert labeller.answer(body + b"x", kernel.READ_CSV, 0, 0, 0) is None
+        assert labeller.answer(body, kernel.READ_CSV, 0, 0, None)[1] == 20_000
+        assert labeller.answer(body + b"x", kernel.READ_CSV, 0, 0, None) is None
         """,
     )
 

@@ -33,6 +33,10 @@ BODIES = [
     b"25;1250",
     b"[25, 1250.0]\n[70, 99999.5]\n",
     b'[{"Age": 25, "Spending_Power": 1250.0}]',
+    b'{"Age": 25, "Income": 60010, "Purchases": 20, "Name": "Ada"}',
+    b'{"instances": [{"features": [25, 1250.0]}]}',
+    b'[{"Age": 25, "Spending_Power": -1}]',
+    b"Age,Income,Purchases\n25,60010,20\n",
     b"nonsense",
     b"\xef\xbb\xbf[[25, 1250.0]]",
     b"[[true, 1250.0]]",
@@ -99,7 +103,7 @@ def test_every_kind_of_request_is_answered_counted_and_logged_alike(
         assert totals[0] == totals[1]
         assert lines[0] == lines[1]
         assert len(lines[0]) == len(requests) * 4
-        assert taken == 3 * 6 * 5  # all but the first of each plain body in its type, where labels are wanted
+        assert taken == 3 * 13 * 5  # all but the first of each plain body in its type, where labels are wanted
 
     run(test)
 

@@ -32,12 +32,12 @@ def payload(n: int, number: int) -> bytes:
 def test_a_labeller_answers_threads_as_it_answers_one(extension: Any) -> None:
     labeller = extension.Labeller(*ABOUT)
     bodies = [payload(n, number) for number in range(THREADS) for n in (1, 300, 20_000)]
-    expected = [labeller.answer(body, extension.READ_JSON, extension.WRITE_JSON, 0, 0) for body in bodies]
+    expected = [labeller.answer(body, extension.READ_JSON, extension.WRITE_JSON, 0, None) for body in bodies]
 
     def work(number: int) -> bool:
         order = np.random.default_rng(number).permutation(len(bodies) * 10) % len(bodies)
         return all(
-            labeller.answer(bodies[place], extension.READ_JSON, extension.WRITE_JSON, 0, 0) == expected[place]
+            labeller.answer(bodies[place], extension.READ_JSON, extension.WRITE_JSON, 0, None) == expected[place]
             for place in order
         )
 
@@ -48,7 +48,7 @@ def test_a_ledger_answers_one_thread_at_a_time_and_forgets_nothing(extension: An
     """Whoever comes while another is answered gets None, and another way of answering."""
     labeller, ledger = extension.Labeller(*ABOUT), extension.Ledger(b"12345678")
     body = payload(40, 0)
-    expected = labeller.answer(body, extension.READ_JSON, extension.WRITE_JSON, 0, 0)
+    expected = labeller.answer(body, extension.READ_JSON, extension.WRITE_JSON, 0, None)
     taken: list[Any] = []
 
     def work(_number: int) -> tuple[int, set[bytes]]:
