@@ -11,7 +11,9 @@ from typing import Any, Final
 from bench.servers import HOST, Server
 
 FACTOR: Final = 10
-_BODY: Final = json.dumps([{"Age": 45, "Income": 60010, "Purchases": 20}] * 40_000).encode()
+_CUSTOMER: Final = {"Age": 45, "Income": 60010, "Purchases": 20, "Tags": []}
+_BODY: Final = json.dumps([_CUSTOMER] * 40_000).encode()
+"""With a list in each record, which Python alone reads: a hundred times slower than the kernel does without."""
 _PATIENCE_S: Final = 60
 _PING_EVERY_S: Final = 0.05
 

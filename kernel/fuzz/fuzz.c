@@ -120,12 +120,156 @@ static size_t pair(const char *text, size_t at, const char *blanks, double *valu
     return at ? skip(text, at, blanks) : 0;
 }
 
+/* Return where a character of UTF-8 ends, 0 where there is none. */
+static size_t character(const char *text, size_t at) {
+    static const unsigned long LEAST[] = {0, 0x80, 0x800, 0x10000};
+    unsigned char first = (unsigned char)text[at];
+    size_t more = first < 0x80 ? 0 : first < 0xC0 ? 9 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : first < 0xF8 ? 3 : 9;
+    unsigned long code = more == 0 ? first : first & (0x3Fu >> more);
+    if (more > 3) {
+        return 0;
+    }
+    for (size_t i = 1; i <= more; i++) {
+        unsigned char next = (unsigned char)text[at + i];
+        if (next >> 6 != 2) {
+            return 0;
+        }
+        code = code << 6 | (next & 0x3F);
+    }
+    return code < LEAST[more] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : at + more + 1;
+}
+
+/* Return what follows a string's closing quote; `at` is behind the opening one. */
+static size_t string(const char *text, size_t at) {
+    while (text[at] != '"') {
+        unsigned code;
+        int length = 0;
+        if ((unsigned char)text[at] < 0x20) {
+            return 0;
+        }
+        if (text[at] != '\\') {
+            at = character(text, at);
+        } else if (text[at + 1] == 'u') {
+            if (strspn(text + at + 2, "0123456789abcdefABCDEF") < 4 || sscanf(text + at + 2, "%4x%n", &code, &length) < 1 ||
+                length != 4 || (code >= 0xD800 && code <= 0xDFFF)) {
+                return 0;
+            }
+            at += 6;
+        } else if (text[at + 1] && strchr("\"\\/bfnrt", text[at + 1])) {
+            at += 2;
+        } else {
+            return 0;
+        }
+        if (!at) {
+            return 0;
+        }
+    }
+    return at + 1;
+}
+
+static const char *const NAMES[] = {"Age", "Spending_Power", "Income", "Purchases", "features", "instances", "inputs"};
+
+/* What is known of one customer. */
+typedef struct {
+    double named[4], features[2];
+    int has[5];
+} customer;
+
+static int finish(const customer *found, double *values) {
+    values[0] = found->named[0];
+    if (found->has[4]) {
+        values[0] = found->features[0], values[1] = found->features[1];
+    } else if (found->has[0] && found->has[1]) {
+        values[1] = found->named[1];
+    } else if (found->has[0] && found->has[2] && found->has[3]) {
+        values[1] = found->named[2] / fmax(found->named[3], 1);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+/* Return what follows a pair in brackets, 0 where there is none. */
+static size_t brackets(const char *text, size_t at, const char *blanks, double *values) {
+    if (text[at] != '[' || !(at = pair(text, at + 1, blanks, values)) || text[at] != ']') {
+        return 0;
+    }
+    return at + 1;
+}
+
+static size_t object(const char *text, size_t at, const char *blanks, double *values) {
+    customer found = {{0}, {0}, {0}};
+    do {
+        double unused;
+        size_t name = skip(text, at + 1, blanks) + 1, end;
+        int meaning = 0;
+        if (text[name - 1] != '"' || !(end = string(text, name))) {
+            return 0;
+        }
+        while (meaning < 7 && (strlen(NAMES[meaning]) != end - 1 - name || strncmp(text + name, NAMES[meaning], end - 1 - name))) {
+            meaning++;
+        }
+        at = skip(text, end, blanks);
+        if (text[at++] != ':' || meaning == 5 || meaning == 6 || memchr(text + name, '\\', end - 1 - name)) {
+            return 0;
+        }
+        at = skip(text, at, blanks);
+        if (meaning < 5) {
+            at = meaning == 4 ? brackets(text, at, blanks, found.features) : number(text, at, &found.named[meaning]);
+            found.has[meaning] = 1;
+        } else if (text[at] == '"') {
+            at = string(text, at + 1);
+        } else if (strncmp(text + at, "true", 4) == 0 || strncmp(text + at, "null", 4) == 0) {
+            at += 4;
+        } else if (strncmp(text + at, "false", 5) == 0) {
+            at += 5;
+        } else {
+            at = number(text, at + (text[at] == '-'), &unused);
+        }
+        if (!at) {
+            return 0;
+        }
+        at = skip(text, at, blanks);
+    } while (text[at] == ',');
+    return text[at] == '}' && finish(&found, values) ? at + 1 : 0;
+}
+
+/* Return what follows a row's last cell, 0 where it is refused. */
+static size_t row(const kernel_payload *payload, const char *text, size_t at, double *values) {
+    customer found = {{0}, {0}, {0}};
+    for (size_t column = 0; column < payload->n_columns; column++) {
+        unsigned char meaning = payload->columns[column];
+        size_t end = at + strcspn(text + at, ",\r\n\"");
+        if (text[end] == '"' || end - at > 131072) {
+            return 0;
+        }
+        for (size_t i = at; i < end;) {
+            if (((unsigned char)text[i] < 0x20 && text[i] != '\t') || !(i = character(text, i))) {
+                return 0;
+            }
+        }
+        if (meaning < 4) {
+            size_t last = number(text, skip(text, at, " \t"), &found.named[meaning]);
+            if (!last || skip(text, last, " \t") != end) {
+                return 0;
+            }
+            found.has[meaning] = 1;
+        }
+        at = end;
+        if (column + 1 < payload->n_columns && text[at++] != ',') {
+            return 0;
+        }
+    }
+    return finish(&found, values) ? at : 0;
+}
+
 /* Return the number of records, -1 where the text is refused. */
 static long read_text(const kernel_payload *payload, double *values) {
     const char *text = (const char *)payload->text;
-    int is_json = payload->reader == KERNEL_READ_JSON, is_csv = payload->reader == KERNEL_READ_CSV;
+    int is_json = payload->reader == KERNEL_READ_JSON, is_table = payload->reader == KERNEL_READ_TABLE;
+    int is_csv = payload->reader == KERNEL_READ_CSV || is_table, is_alone = 0, is_wrapped = 0;
     const char *blanks = is_json ? " \t\r\n" : is_csv ? " \t" : " \t\r";
-    size_t at = skip(text, 0, " \t\r\n"), length = strlen(text);
+    size_t at = is_table ? 0 : skip(text, 0, " \t\r\n"), length = strlen(text);
     long n = 0;
     if (length != payload->length) {
         return -1;
@@ -134,30 +278,60 @@ static long read_text(const kernel_payload *payload, double *values) {
         length--;
     }
     if (is_json) {
-        if (text[at] != '[') {
-            return -1;
+        if (text[at] == '{') {
+            size_t name = skip(text, at + 1, blanks);
+            size_t width = strncmp(text + name, "\"instances\"", 11) == 0 ? 11 : strncmp(text + name, "\"inputs\"", 8) == 0 ? 8 : 0;
+            is_alone = width == 0;
+            is_wrapped = !is_alone;
+            if (is_wrapped) {
+                at = skip(text, name + width, blanks);
+                if (text[at++] != ':') {
+                    return -1;
+                }
+                at = skip(text, at, blanks);
+            }
         }
-        at = skip(text, at + 1, blanks);
+        if (!is_alone) {
+            if (text[at] != '[') {
+                return -1;
+            }
+            at = skip(text, at + 1, blanks);
+        }
     }
     for (;;) {
-        at = skip(text, at, blanks);
-        if (!is_csv && text[at++] != '[') {
-            return -1;
+        if (is_table) {
+            at = row(payload, text, at, values + 2 * n);
+        } else {
+            at = skip(text, at, blanks);
+            at = is_csv ? pair(text, at, blanks, values + 2 * n)
+                 : text[at] == '{' ? object(text, at, blanks, values + 2 * n)
+                                   : brackets(text, at, blanks, values + 2 * n);
         }
-        at = pair(text, at, blanks, values + 2 * n);
-        if (!at || (!is_csv && text[at++] != ']')) {
+        if (!at) {
             return -1;
         }
         n++;
-        at = skip(text, at, blanks);
+        if (!is_table) {
+            at = skip(text, at, blanks);
+        }
         if (is_json) {
-            if (text[at] == ']') {
-                return at + 1 == length ? n : -1;
+            if (text[at] == ',' && !is_alone) {
+                at++;
+                continue;
             }
-            if (text[at++] != ',') {
-                return -1;
+            if (!is_alone) {
+                if (text[at] != ']') {
+                    return -1;
+                }
+                at = skip(text, at + 1, blanks);
             }
-            continue;
+            if (is_wrapped) {
+                if (text[at] != '}') {
+                    return -1;
+                }
+                at = skip(text, at + 1, blanks);
+            }
+            return text[at] ? -1 : n;
         }
         if (at >= length) {
             return n;
@@ -339,7 +513,7 @@ static int try_one(const kernel_model *model, kernel_payload payload, const uint
         if (n < 1) {
             fail("taken, but not plain", &payload);
         }
-        if (ending) {
+        if (payload.reader < KERNEL_READ_TABLE) {
             check_response(model, &payload, &result);
         }
         if (!model->is_log1p) { /* log1p is compared with Python's own (tests/kernel) */
@@ -376,27 +550,103 @@ static size_t write_blank(char *out, const char *blanks) {
     return 1;
 }
 
-static size_t write_payload(char *out, enum kernel_reader reader, size_t n) {
-    const char *blanks = reader == KERNEL_READ_JSON ? " \t\r\n" : " \t";
-    int is_json = reader == KERNEL_READ_JSON, is_csv = reader == KERNEL_READ_CSV;
-    size_t at = write_blank(out, " \t\r\n");
-    if (is_json) {
+static size_t write_text(char *out, const char *text) {
+    size_t length = strlen(text);
+    memcpy(out, text, length);
+    return length;
+}
+
+static size_t write_name(char *out, const char *blanks, const char *name) {
+    size_t at = write_blank(out, blanks);
+    at += (size_t)sprintf(out + at, "\"%s\"", name);
+    at += write_blank(out + at, blanks);
+    out[at++] = ':';
+    return at + write_blank(out + at, blanks);
+}
+
+static size_t write_pair(char *out, const char *blanks) {
+    size_t at = write_blank(out, blanks);
+    at += write_number(out + at);
+    out[at++] = ',';
+    at += write_blank(out + at, blanks);
+    at += write_number(out + at);
+    return at + write_blank(out + at, blanks);
+}
+
+static size_t write_object(char *out, const char *blanks) {
+    static const char *const OTHERS[] = {"x", "", "Gender", "age", "Gr\xc3\xb6\xc3\x9f" "e", "\xf0\x9f\x99\x82"};
+    static const char *const VALUES[] = {"\"\"", "\"Ada\"", "true", "false", "null", "-1.5", "7", "\"\\u00e9\\n\\\"\"",
+                                         "\"\xe9\xa1\xa7\xf0\x9f\x99\x82\""};
+    static const int SETS[3][4] = {{0, 2, 3, -1}, {1, 0, -1, -1}, {3, 2, 1, 0}};
+    const int *set = SETS[chance(3)];
+    size_t at = 0;
+    out[at++] = '{';
+    if (chance(6) == 0) {
+        at += write_name(out + at, blanks, "features");
         out[at++] = '[';
+        at += write_pair(out + at, blanks);
+        out[at++] = ']';
+        out[at++] = ',';
+    }
+    for (int i = 0; i < 4 && set[i] >= 0; i++) {
+        if (chance(4) == 0) {
+            at += write_name(out + at, blanks, OTHERS[chance(6)]);
+            at += write_text(out + at, VALUES[chance(9)]);
+            out[at++] = ',';
+        }
+        at += write_name(out + at, blanks, NAMES[set[i]]);
+        at += write_number(out + at);
+        at += write_blank(out + at, blanks);
+        out[at++] = ',';
+    }
+    out[at - 1] = '}';
+    return at;
+}
+
+static size_t write_row(char *out, const kernel_payload *payload) {
+    static const char *const CELLS[] = {"", "Ada", "7", " x\ty ", "Gr\xc3\xb6\xc3\x9f" "e", "\xf0\x9f\x99\x82", "-1", "'"};
+    size_t at = 0;
+    for (size_t column = 0; column < payload->n_columns; column++) {
+        at += write_blank(out + at, " \t");
+        at += payload->columns[column] < 4 ? write_number(out + at) : write_text(out + at, CELLS[chance(8)]);
+        at += write_blank(out + at, " \t");
+        out[at++] = ',';
+    }
+    return at - 1;
+}
+
+static size_t write_record(char *out, const kernel_payload *payload, const char *blanks, int is_object) {
+    size_t at = 0;
+    if (payload->reader == KERNEL_READ_TABLE) {
+        return write_row(out, payload);
+    }
+    at += write_blank(out, blanks);
+    if (payload->reader == KERNEL_READ_CSV) {
+        return at + write_pair(out + at, blanks);
+    }
+    if (is_object) {
+        return at + write_object(out + at, blanks);
+    }
+    out[at++] = '[';
+    at += write_pair(out + at, blanks);
+    out[at++] = ']';
+    return at;
+}
+
+static size_t write_payload(char *out, const kernel_payload *payload, size_t n) {
+    static const char *const LISTS[] = {"[", "[", "{\"instances\":[", "{ \"inputs\" : ["};
+    int is_json = payload->reader == KERNEL_READ_JSON, has_objects = chance(2) == 0;
+    const char *blanks = is_json ? " \t\r\n" : " \t";
+    uint64_t list = has_objects && chance(8) == 0 ? 4 : chance(4);
+    size_t at = payload->reader == KERNEL_READ_TABLE ? 0 : write_blank(out, " \t\r\n");
+    if (is_json && list < 4) {
+        at += write_text(out + at, LISTS[list]);
+    } else if (is_json) {
+        at += write_object(out + at, blanks);
+        return at + write_blank(out + at, blanks);
     }
     for (size_t i = 0; i < n; i++) {
-        at += write_blank(out + at, blanks);
-        if (!is_csv) {
-            out[at++] = '[';
-        }
-        at += write_blank(out + at, blanks);
-        at += write_number(out + at);
-        out[at++] = ',';
-        at += write_blank(out + at, blanks);
-        at += write_number(out + at);
-        at += write_blank(out + at, blanks);
-        if (!is_csv) {
-            out[at++] = ']';
-        }
+        at += write_record(out + at, payload, blanks, has_objects && chance(20));
         if (is_json && i + 1 < n) {
             out[at++] = ',';
         } else if (!is_json && (i + 1 < n || chance(2))) {
@@ -409,12 +659,16 @@ static size_t write_payload(char *out, enum kernel_reader reader, size_t n) {
     if (is_json) {
         at += write_blank(out + at, blanks);
         out[at++] = ']';
+        if (list > 1) {
+            at += write_blank(out + at, blanks);
+            out[at++] = '}';
+        }
     }
     return at;
 }
 
 static size_t mutate(char *text, size_t length) {
-    static const char GLUE[] = "0123456789+-.eE,,[[]]{} \t\r\n\n:x\0\xff";
+    static const char GLUE[] = "0123456789+-.eE,,[[]]{}{} \t\r\n\n::\"\"\\x\0\xff";
     for (uint64_t times = 1 + chance(3); times > 0 && length > 0; times--) {
         size_t at = chance(length), run = 1 + chance(6);
         run = at + run > length ? length - at : run;
@@ -430,7 +684,11 @@ static size_t mutate(char *text, size_t length) {
 }
 
 int main(int argc, char **argv) {
-    static char text[2 * MAX_BYTES];
+    static const struct {
+        size_t n;
+        uint8_t columns[5];
+    } TABLES[] = {{2, {0, 1}}, {5, {4, 4, 0, 2, 3}}, {4, {3, 0, 2, 4}}, {3, {1, 4, 0}}};
+    static char text[4 * MAX_BYTES];
     double seconds = argc > 1 ? atof(argv[1]) : 30;
     uint64_t most = argc > 2 ? strtoull(argv[2], NULL, 10) : 0, inputs = 0, taken = 0, plain = 0;
     time_t end = time(NULL) + (time_t)seconds;
@@ -446,10 +704,13 @@ int main(int argc, char **argv) {
             kernel_payload payload = {0};
             size_t length, n = chance(50) ? 1 + chance(6) : 1 + chance(700);
             int is_mutated = chance(2) != 0, was_taken;
+            uint64_t table = chance(4);
             kernel_model *model = &models[chance(4)];
             payload.reader = (enum kernel_reader)chance(KERNEL_READERS);
             payload.media = (enum kernel_media)chance(KERNEL_MEDIA);
             payload.kind = (enum kernel_kind)chance(KERNEL_KINDS);
+            payload.columns = TABLES[table].columns;
+            payload.n_columns = TABLES[table].n;
             model->is_log1p = chance(8) == 0;
             if (payload.reader == KERNEL_READ_ARRAY) {
                 length = 2 * n * (size_t[]){4, 8, 1, 2, 4, 8, 1, 2, 4, 8}[payload.kind];
@@ -458,7 +719,7 @@ int main(int argc, char **argv) {
                 }
                 length -= is_mutated && length ? chance(length) : 0;
             } else {
-                length = write_payload(text, payload.reader, n);
+                length = write_payload(text, &payload, n);
                 length = is_mutated ? mutate(text, length) : length;
             }
             was_taken = try_one(model, payload, (const uint8_t *)text, length);

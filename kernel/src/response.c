@@ -87,8 +87,10 @@ static void write_head(const kernel_ledger *ledger, const kernel_request *reques
 enum kernel_status kernel_respond(kernel_ledger *ledger, const kernel_model *model, const kernel_request *request,
                                   kernel_response *response) {
     int64_t began_ns;
-    kernel_payload payload = {request->reader, request->media, request->text + request->head_length,
-                              request->body_length, KERNEL_F8};
+    kernel_payload payload = {.reader = request->reader,
+                              .media = request->media,
+                              .text = request->text + request->head_length,
+                              .length = request->body_length};
     kernel_result result;
     kernel_entry *entry;
     if (ledger->n_entries == KERNEL_MAX_ENTRIES || !is_request(request)) {

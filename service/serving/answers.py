@@ -13,12 +13,11 @@ from service.lazy import np, npt
 from service.model import SegmentModel
 from service.serving.media import Media
 from service.serving.reasons import Reasons, rule_of
+from service.serving.turns import RECORDS_A_TURN, pass_on
 
 _BAD_TEXT: Final = "ERROR"
 """Source: AWS guide, "Batch transform errors": the placeholder for a record that failed (C56)."""
 _BAD_LABEL: Final = -1
-_BLOCK: Final = 4096
-"""Records described at a time, so that their many numbers need not all be there at once."""
 _FEW: Final = 64
 """Up to here joining text is faster than numpy."""
 
@@ -84,8 +83,11 @@ def describe_records(
         rules: The rule in words of each segment, by id, where training found them.
     """
     reasons = Reasons(model)
-    for start in range(0, len(vectors), _BLOCK):
-        yield from _describe_block(vectors[start : start + _BLOCK], model, reasons, rules)
+    for start in range(0, len(vectors), RECORDS_A_TURN):
+        if start:
+            pass_on()
+        # A block at a time, so that their many numbers need not all be there at once.
+        yield from _describe_block(vectors[start : start + RECORDS_A_TURN], model, reasons, rules)
 
 
 def _describe_block(

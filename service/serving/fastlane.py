@@ -29,6 +29,7 @@ from service.serving.invocation import (
     Invocation,
     ServedModel,
     answer,
+    answer_carefully,
     answer_few,
     answer_lightly,
     answer_quickly,
@@ -42,6 +43,7 @@ from service.serving.signals.journal import Journal
 from service.serving.signals.meter import Meter
 from service.serving.tally import Tally
 from service.serving.trimming import Trimmer
+from service.serving.turns import Turns
 from service.settings import Settings
 
 INLINE_BYTES, KERNEL_INLINE_BYTES = 64 * 1024, 256 * 1024
@@ -79,6 +81,7 @@ class FastLane:
         self._admission = Admission(
             max_bytes=settings.max_waiting_bytes, is_yielding=bool(served and served.kernel)
         )
+        self._turns = Turns()
         self.trimmer = Trimmer(is_idle=lambda: self._admission.held_bytes == 0, run=self._admission.run)
         self.routes: dict[str, Endpoint] = {
             contract.PING_PATH: self.ping,
@@ -271,7 +274,10 @@ class FastLane:
         return reply
 
     def _answer_and_condense(self, body: bytes, plan: Plan, model: ServedModel) -> tuple[Invocation, Digest]:
-        reply = answer(body, plan, model)
+        reply = answer_quickly(body, plan, model)
+        if reply is None:
+            with self._turns.taking():
+                reply = answer_carefully(body, plan, model)
         if not self._is_warm and not isinstance(reply.places, Tally):
             self._load()
         return reply, self._meter.condense(reply)

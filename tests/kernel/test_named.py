@@ -136,6 +136,26 @@ def test_a_name_that_means_something_elsewhere_does_so_here(
         is_taken(f"{{{fields}}}".encode(), models[2], content_type=JSON_LINES)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        *("{0}", "[{0}]", '{{"instances": [{0}]}}', '{{"inputs": [{0}, {0}]}}'),  # the first four are documents
+        *("{0}, {0}", "{0},", "[{0},]", "[,{0}]", "[{0} {0}]", "[{0}", "{0}]", "[{0}]]", "[[{0}]]", "[{0}, 7]"),
+        *('{{"instances": {0}}}', '{{"instances": [{0}]', '{{"instances": [{0}], "x": 1}}', '{{"instances": [{0}]}}}}'),
+        *('{{"instances": [{0}],}}', '{{"instances"; [{0}]}}', '{{instances: [{0}]}}', '{{"instance": [{0}]}}'),
+        *('[{{"instances": [{0}]}}]', '{{"instances": [{0}]}} {{}}', "{0} {0}", "{0}\n{0}", "{0}}}", "{{{0}}}"),
+    ],
+)
+def test_what_stands_around_records_is_read_alike(models: list[ServedModel], form: str) -> None:
+    for record in ('{"Age": 1, "Spending_Power": 2}', '{"features": [1, 2]}', "[1, 2]"):
+        taken = is_taken(form.format(record).encode(), models[2], content_type=JSON)
+        is_document = form in {"[{0}]", '{{"instances": [{0}]}}', '{{"inputs": [{0}, {0}]}}'} or (
+            form == "{0}" and record[0] == "{"
+        )
+        assert taken == is_document
+        is_taken(form.format(record).encode(), models[2], content_type=JSON_LINES)
+
+
 def test_zero_purchases_and_a_power_beside_income_are_read_alike(models: list[ServedModel]) -> None:
     for purchases in ("0", "0.5", "0.999999999999999", "1", "1.0000000000000002", "3", "1e22"):
         for income in ("0", "1", "60010", "0.1", "1e22", "9007199254740993"):
@@ -212,7 +232,7 @@ ODD_HEADERS = (
     *("Age,Spending_Power\rAge,Spending_Power", '"Age,Spending_Power', " ", "Age,\x00,Spending_Power"),
 )
 CELLS = ("", "Ada", "Größe 🙂", " x ", "7", "-1", "1.5e9", "a b\tc", "'")
-ODD_CELLS = ('"a"', 'a"b', '"a,b"', "\r", "\x0b", "\x00", "1,2", "NaN", "-1", "1e999", " ", ".5", "5.", "+5", "007")
+ODD_CELLS = ('"a"', 'a"b', '"a,b"', '"a', 'a"', '"', '""', "\r", "\x0b", "\x00", "1,2", "NaN", "-1", "1e999", " ", ".5", "5.", "+5", "007")
 
 
 def write_table(

@@ -1,0 +1,194 @@
+"""Payloads that Python alone reads are read one at a time, in turns; no small one waits for a large one's end."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from service.artifact import Artifact
+from service.serving import fastlane
+from service.serving.answers import encode_details
+from service.serving.app import create_app
+from service.serving.codec import decode
+from service.serving.headers import read_headers
+from service.serving.invocation import Invocation, ServedModel, answer_carefully
+from service.serving.media import Media, Plan, Reader
+from service.serving.turns import Turns, pass_on
+from service.settings import read_settings
+from tests.conftest import DEADLINE_S, start_server, wait_until
+from tests.serving.conftest import make_served
+
+THREADS = 6
+CUSTOMER = {"Age": 45, "Income": 60010, "Purchases": 20, "Tags": []}
+"""No kernel reads a record with a list in it."""
+
+
+@pytest.fixture(name="pool")
+def _pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield pool
+
+
+def wait_for(turns: Turns, waiting: int) -> None:
+    wait_until(lambda: len(turns._waiting) == waiting, what=f"{waiting} threads to wait")
+
+
+def test_one_thread_is_at_work_at_a_time(pool: ThreadPoolExecutor) -> None:
+    turns, at_work, most = Turns(), [0], [0]
+    start = threading.Barrier(THREADS)
+
+    def work(_number: int) -> None:
+        start.wait()
+        for _ in range(200):
+            with turns.taking():
+                for _ in range(5):
+                    at_work[0] += 1
+                    most[0] = max(most[0], at_work[0])
+                    time.sleep(0)
+                    at_work[0] -= 1
+                    pass_on()
+
+    list(pool.map(work, range(THREADS)))
+
+    assert most == [1]
+    assert at_work == [0]
+
+
+def test_who_came_first_is_next_and_who_passes_on_comes_last(pool: ThreadPoolExecutor) -> None:
+    turns = Turns()
+    order: list[str] = []
+
+    def work(name: str) -> None:
+        with turns.taking():
+            order.append(name)
+            pass_on()
+            order.append(name)
+
+    with turns.taking():
+        running: list[Future[None]] = []
+        for waiting, name in enumerate("abc", start=1):
+            running.append(pool.submit(work, name))
+            wait_for(turns, waiting)
+        order.append("-")
+        pass_on()
+        order.append("-")
+    for one in running:
+        one.result(DEADLINE_S)
+
+    assert order == [*"-abc-abc"]
+
+
+def test_a_thread_that_nobody_waits_for_goes_on() -> None:
+    turns = Turns()
+    with turns.taking():
+        pass_on()
+        pass_on()
+    pass_on()
+    with turns.taking():
+        pass
+    assert not turns._is_taken
+
+
+def test_who_fails_gives_the_turn_back(pool: ThreadPoolExecutor) -> None:
+    turns = Turns()
+
+    def fail() -> None:
+        with turns.taking():
+            raise ValueError("mine")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="mine"):
+            pool.submit(fail).result(DEADLINE_S)
+    assert not turns._is_taken
+    with turns.taking():
+        pass
+
+
+def test_a_thread_without_a_turn_passes_on_none(pool: ThreadPoolExecutor) -> None:
+    turns = Turns()
+    with turns.taking():
+        pool.submit(pass_on).result(DEADLINE_S)
+        assert turns._is_taken
+
+
+def test_reading_and_describing_let_others_have_turns(pool: ThreadPoolExecutor) -> None:
+    served = make_served(4)
+    objects = json.dumps([CUSTOMER] * 60_000).encode()
+    vectors = np.full((60_000, 2), 40.0)
+
+    def read() -> None:
+        assert len(decode(objects, reader=Reader.JSON, is_lenient=False).vectors) == 60_000
+
+    def describe() -> None:
+        encode_details(vectors, bad=frozenset(), media=Media.JSON, model=served.model)
+
+    for work in (read, describe):
+        turns, had = Turns(), 0
+        running = pool.submit(_work, turns, work)
+        wait_until(lambda turns=turns: turns._is_taken, what="the work to begin")  # type: ignore[misc]  # as above
+        while not running.done():
+            with turns.taking():
+                had += not running.done()
+        running.result()
+
+        assert had > 20
+
+
+def _work(turns: Turns, work: Callable[[], None]) -> None:
+    with turns.taking():
+        work()
+
+
+def test_payloads_that_python_reads_are_read_one_at_a_time(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = create_app(artifact, read_settings(access_log="off")).lane
+    at_work, most, asked = [0], [0], 6
+
+    def answer(body: bytes, plan: Plan, model: ServedModel) -> Invocation:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        time.sleep(0.02)
+        at_work[0] -= 1
+        return answer_carefully(b"[]", plan, model)
+
+    monkeypatch.setattr(fastlane, "answer_carefully", answer)
+    body = json.dumps([CUSTOMER] * 10_000).encode()
+    headers = read_headers([(b"content-type", b"application/json")])
+    assert lane._served is not None
+    assert len(body) > fastlane.inline_bytes(lane._served)
+
+    async def ask() -> list[Invocation]:
+        return await asyncio.gather(*(lane.answer_payload(body, headers, lane._served) for _ in range(asked)))
+
+    assert [reply.status for reply in asyncio.run(ask())] == [200] * asked
+    assert most == [1]
+
+
+def test_a_small_payload_overtakes_a_large_one(
+    store_path: Path, tmp_path: Path, pool: ThreadPoolExecutor
+) -> None:
+    """Both are too large to be answered in the event loop. The large one takes a second and more."""
+    server = start_server(tmp_path, "--store", str(store_path))
+    large, small = (json.dumps([[45, 3000.5]] * n).encode() for n in (100_000, 24_000))
+    headers = {"content-type": "application/json", "accept": "application/json; detail=full"}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=DEADLINE_S) as client:
+        alone = client.post("/invocations", content=small)
+        running = pool.submit(
+            httpx.post, f"{server.url}/invocations", content=large, headers=headers, timeout=DEADLINE_S
+        )
+        overtook = 0
+        while not running.done():
+            assert client.post("/invocations", content=small).content == alone.content
+            overtook += not running.done()
+
+    assert alone.status_code == running.result().status_code == 200
+    assert overtook >= 2
+    assert server.stop() == 0
