@@ -1,6 +1,8 @@
 """Put load on a server; of large bodies whole requests only, so that their CPU time can be told."""
 
 import http.client
+import socket
+import struct
 import threading
 import time
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ LARGE: Final = 10_000
 """From so many records on requests are few: those that wrk cuts off at its end would tell in the CPU time."""
 
 _PATIENCE_S: Final = 120
+_BUFFER_BYTES: Final = 2**20
+_LENGTH: Final = b"\r\ncontent-length:"
 
 
 @dataclass(slots=True)
@@ -64,19 +68,75 @@ def load_server(
 
 def _post(port: int, path: str, body: bytes, content_type: str, end_s: float, tally: Tally) -> None:
     """Ask until the time is over, at least once; connect again where a server hangs up."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=_PATIENCE_S)
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Type: {content_type}\r\nAccept: */*\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    request = head.encode() + body
+    buffer = bytearray(_BUFFER_BYTES)
+    line: socket.socket | None = None
+    is_simple = False
     try:
         while True:
             sent_s = time.perf_counter()
-            connection.request("POST", path, body, {"Content-Type": content_type, "Accept": "*/*"})
-            response = connection.getresponse()
-            response.read()
+            if line is None:
+                line = _connect(port)
+            line.sendall(request)
+            if is_simple:
+                status, hangs_up = _read_simply(line, buffer)
+            else:
+                with http.client.HTTPResponse(line) as response:
+                    response.begin()
+                    is_simple = response.length is not None
+                    response.read()
+                    status, hangs_up = response.status, response.will_close
+            if hangs_up:
+                line.close()
+                line = None
             now_s = time.perf_counter()
             tally.latencies_ms.append((now_s - sent_s) * 1e3)
-            tally.failed += response.status != http.HTTPStatus.OK
+            tally.failed += status != http.HTTPStatus.OK
             if now_s >= end_s:
                 return
-    except (OSError, http.client.HTTPException):
+    except (OSError, ValueError, http.client.HTTPException):
         tally.failed += 1
     finally:
-        connection.close()
+        if line is not None:
+            line.close()
+
+
+def _connect(port: int) -> socket.socket:
+    """Connect, with the system's own timeouts: with Python's, each call would be two."""
+    line = socket.create_connection((HOST, port))
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        line.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", _PATIENCE_S, 0))
+    return line
+
+
+def _read_simply(line: socket.socket, buffer: bytearray) -> tuple[int, bool]:
+    """Read an answer that has a length; return its status, and whether the server hangs up after it.
+
+    http.client takes three times as long, on a core that a second worker would have use for.
+
+    Raises:
+        ValueError: It has no length.
+    """
+    view = memoryview(buffer)
+    n = _receive(line, view)
+    while (end := buffer.find(b"\r\n\r\n", 0, n)) < 0:
+        n += _receive(line, view[n:])
+    head = bytes(view[: end + 2]).lower()
+    found = head.find(_LENGTH) + len(_LENGTH)
+    if found < len(_LENGTH):
+        raise ValueError("an answer without a length")
+    left = end + 4 + int(head[found : head.find(b"\r", found)]) - n
+    while left > 0:
+        left -= _receive(line, view[:left])
+    return int(head[9:12]), b"\r\nconnection: close\r\n" in head
+
+
+def _receive(line: socket.socket, into: memoryview) -> int:
+    n = line.recv_into(into)
+    if not n:
+        raise ConnectionError("the server hung up")
+    return n

@@ -19,6 +19,7 @@ class Dialect(StrEnum):
 
     RECORDS = "[[age, sp], ...]"
     OBJECTS = '[{"Age": age, "Spending_Power": sp}, ...]'
+    NESTED = '[{"Age": age, "Spending_Power": sp, "Tags": []}, ...]'
     DATA = '{"data": ...}'
     INPUT = '{"input": ...}'
     MLFLOW = '{"inputs": ...}, from 10,000 records {"dataframe_split": ...}'
@@ -33,6 +34,8 @@ def encode_json(records: Records, dialect: Dialect) -> bytes:
             document = records
         case Dialect.OBJECTS:
             document = [dict(zip(COLUMNS, record, strict=True)) for record in records]
+        case Dialect.NESTED:
+            document = [{**dict(zip(COLUMNS, record, strict=True)), "Tags": []} for record in records]
         case Dialect.DATA:
             document = {"data": records}
         case Dialect.INPUT:

@@ -67,7 +67,7 @@ class Kernel:
         return text, Tally(records, segments=segments, bins=bins)
 
     def _find_form(self, body: bytes, reader: Reader) -> tuple[int, int, int | bytes | None] | None:
-        """Return how a payload's records are read, where they begin and of what they are; None for Python's."""
+        """Return how records are read, where they begin and what they consist of; None for Python's."""
         try:
             if reader is Reader.NPY:
                 _, is_fortran, name, start = npy_layout(body)

@@ -53,14 +53,15 @@ class Turns:
             else:
                 self._is_taken = False
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
+        """Let the others that wait have their turns before this thread's next one."""
         if self._waiting:
             self._give()
             self._take()
 
 
 def pass_on() -> None:
-    """Let the others that wait have their turns before this thread's next one, where it has one at all."""
+    """Do so where this thread has a turn."""
     turns: Turns | None = getattr(_at_work, "turns", None)
     if turns is not None:
-        turns._pass_on()
+        turns.pass_on()

@@ -6,6 +6,7 @@ from bench.peers.workloads import (
     CSV_MILLION,
     HUNDRED,
     NPY,
+    OBJECTS,
     ONE,
     ONE_SLOW,
     ONE_WORKER,
@@ -64,6 +65,7 @@ def make_run(*, rounds: int = 5, factor: float = 1.0) -> Results:
                 )
         results.samples += [
             sample(number, "segserve", CSV_MILLION, cost_us=100_000 * factor),
+            sample(number, "segserve", OBJECTS, cost_us=400 * factor),
             sample(number, "segserve", ONE_WORKER, cost_us=400),
             sample(number, "segserve", TWO_WORKERS, cost_us=200 * factor),
             sample(number, "segserve", ONE_SLOW, cost_us=4000),

@@ -12,7 +12,7 @@ from tests.bench.runs import make_run
 def test_a_run_that_is_fast_enough_reaches_everything() -> None:
     verdicts = {target.name: target.verdict for target in judge(make_run())}
 
-    assert len(verdicts) == 14
+    assert len(verdicts) == 15
     assert set(verdicts.values()) == {"reached"}
 
 

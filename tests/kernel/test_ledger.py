@@ -103,7 +103,9 @@ def test_every_kind_of_request_is_answered_counted_and_logged_alike(
         assert totals[0] == totals[1]
         assert lines[0] == lines[1]
         assert len(lines[0]) == len(requests) * 4
-        assert taken == 3 * 13 * 5  # all but the first of each plain body in its type, where labels are wanted
+        assert (
+            taken == 3 * 13 * 5
+        )  # all but the first of each plain body in its type, where labels are wanted
 
     run(test)
 

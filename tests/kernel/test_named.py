@@ -1,4 +1,4 @@
-"""Records whose values have names, objects and rows below a header: Python's bytes, or none of the kernel's."""
+"""Records whose values have names, objects or rows below a header: as Python answers, or left to it."""
 
 import json
 import random
@@ -102,7 +102,9 @@ def test_objects_with_anything_odd_are_answered_alike(models: list[ServedModel],
     taken = 0
     for _ in range(4000):
         is_line = reader is Reader.JSON_LINES
-        objects = [write_object(plain_fields(chance), chance, line=is_line) for _ in range(chance.randrange(3))]
+        objects = [
+            write_object(plain_fields(chance), chance, line=is_line) for _ in range(chance.randrange(3))
+        ]
         objects.insert(
             chance.randrange(len(objects) + 1), write_object(odd_fields(chance), chance, line=is_line)
         )
@@ -118,7 +120,9 @@ def test_mutants_of_objects_are_answered_alike(models: list[ServedModel], reader
     taken = 0
     for _ in range(6000):
         is_line = reader is Reader.JSON_LINES
-        objects = [write_object(plain_fields(chance), chance, line=is_line) for _ in range(chance.choice([1, 2]))]
+        objects = [
+            write_object(plain_fields(chance), chance, line=is_line) for _ in range(chance.choice([1, 2]))
+        ]
         body = "\n".join(objects).encode() if is_line else write_document(objects, chance)
         taken += is_taken(mutate(body, chance), chance.choice(models), content_type=TYPES[reader])
 
@@ -139,11 +143,44 @@ def test_a_name_that_means_something_elsewhere_does_so_here(
 @pytest.mark.parametrize(
     "form",
     [
-        *("{0}", "[{0}]", '{{"instances": [{0}]}}', '{{"inputs": [{0}, {0}]}}'),  # the first four are documents
-        *("{0}, {0}", "{0},", "[{0},]", "[,{0}]", "[{0} {0}]", "[{0}", "{0}]", "[{0}]]", "[[{0}]]", "[{0}, 7]"),
-        *('{{"instances": {0}}}', '{{"instances": [{0}]', '{{"instances": [{0}], "x": 1}}', '{{"instances": [{0}]}}}}'),
-        *('{{"instances": [{0}],}}', '{{"instances"; [{0}]}}', '{{instances: [{0}]}}', '{{"instance": [{0}]}}'),
-        *('[{{"instances": [{0}]}}]', '{{"instances": [{0}]}} {{}}', "{0} {0}", "{0}\n{0}", "{0}}}", "{{{0}}}"),
+        *(
+            "{0}",
+            "[{0}]",
+            '{{"instances": [{0}]}}',
+            '{{"inputs": [{0}, {0}]}}',
+        ),  # the first four are documents
+        *(
+            "{0}, {0}",
+            "{0},",
+            "[{0},]",
+            "[,{0}]",
+            "[{0} {0}]",
+            "[{0}",
+            "{0}]",
+            "[{0}]]",
+            "[[{0}]]",
+            "[{0}, 7]",
+        ),
+        *(
+            '{{"instances": {0}}}',
+            '{{"instances": [{0}]',
+            '{{"instances": [{0}], "x": 1}}',
+            '{{"instances": [{0}]}}}}',
+        ),
+        *(
+            '{{"instances": [{0}],}}',
+            '{{"instances"; [{0}]}}',
+            "{{instances: [{0}]}}",
+            '{{"instance": [{0}]}}',
+        ),
+        *(
+            '[{{"instances": [{0}]}}]',
+            '{{"instances": [{0}]}} {{}}',
+            "{0} {0}",
+            "{0}\n{0}",
+            "{0}}}",
+            "{{{0}}}",
+        ),
     ],
 )
 def test_what_stands_around_records_is_read_alike(models: list[ServedModel], form: str) -> None:
@@ -169,8 +206,8 @@ def test_zero_purchases_and_a_power_beside_income_are_read_alike(models: list[Se
 
 def _wide() -> list[bytes]:
     """Return sequences of bytes at all the borders of what is UTF-8."""
-    firsts = (0x7F, 0x80, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF)
-    firsts += (0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFF)
+    firsts = [0x7F, 0x80, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF]
+    firsts += [0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFF]
     seconds = (0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0)
     later = (0x41, 0x80, 0xBF, 0xC0)
     found = [bytes([first]) for first in firsts]
@@ -204,13 +241,22 @@ def test_text_that_is_passed_over_must_be_utf_8(models: list[ServedModel]) -> No
 
 
 def test_every_escape_is_passed_over_or_left(models: list[ServedModel]) -> None:
-    codes = [f"u{code:04x}" for code in (0, 0x1F, 0x41, 0xD7FF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0xE000, 0xFFFF)]
-    codes += [code.upper().replace("U", "u", 1) for code in codes] + ["ud83d\\ude42", "ud83d\\u0041", "u00e", "u"]
+    codes = [
+        f"u{code:04x}" for code in (0, 0x1F, 0x41, 0xD7FF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0xE000, 0xFFFF)
+    ]
+    codes += [code.upper().replace("U", "u", 1) for code in codes] + [
+        "ud83d\\ude42",
+        "ud83d\\u0041",
+        "u00e",
+        "u",
+    ]
     for escape in (*map(chr, range(128)), *codes):
         body = f'[{{"Age": 1, "Spending_Power": 2, "x": "a\\{escape}b"}}]'.encode()
         taken = is_taken(body, models[2], content_type=JSON)
         assert taken or escape not in {*'"\\/bfnrt', "u0041", "ud7ff", "uE000", "uffff"}
-        is_taken(f'[{{"Age": 1, "x\\{escape}": 3, "Spending_Power": 2}}]'.encode(), models[2], content_type=JSON)
+        is_taken(
+            f'[{{"Age": 1, "x\\{escape}": 3, "Spending_Power": 2}}]'.encode(), models[2], content_type=JSON
+        )
 
 
 def test_control_characters_are_not_passed_over(models: list[ServedModel]) -> None:
@@ -223,16 +269,59 @@ def test_control_characters_are_not_passed_over(models: list[ServedModel]) -> No
 
 
 HEADERS = (
-    *("Age,Spending_Power", "Age,Income,Purchases", "Purchases,Age,Income", "Customer_ID,Gender,Age,Income,Purchases"),
-    *("age , spending power", '"Age","Income","Purchases"', "Age,Income,Purchases,Spending_Power", "AGE,SPENDING-POWER,"),
-    *("Größe,Age,Spending_Power", "\tAge,Spending_Power", "Age,Spending_Power,x,y,z", "Age,,Income,x,Purchases"),
+    *(
+        "Age,Spending_Power",
+        "Age,Income,Purchases",
+        "Purchases,Age,Income",
+        "Customer_ID,Gender,Age,Income,Purchases",
+    ),
+    *(
+        "age , spending power",
+        '"Age","Income","Purchases"',
+        "Age,Income,Purchases,Spending_Power",
+        "AGE,SPENDING-POWER,",
+    ),
+    *(
+        "Größe,Age,Spending_Power",
+        "\tAge,Spending_Power",
+        "Age,Spending_Power,x,y,z",
+        "Age,,Income,x,Purchases",
+    ),
 )
 ODD_HEADERS = (
-    *("Age", "Age,Income", "Age,Age,Spending_Power", "Age;Income;Purchases", 'A"ge,Income,Purchases', "x,y", ""),
+    *(
+        "Age",
+        "Age,Income",
+        "Age,Age,Spending_Power",
+        "Age;Income;Purchases",
+        'A"ge,Income,Purchases',
+        "x,y",
+        "",
+    ),
     *("Age,Spending_Power\rAge,Spending_Power", '"Age,Spending_Power', " ", "Age,\x00,Spending_Power"),
 )
 CELLS = ("", "Ada", "Größe 🙂", " x ", "7", "-1", "1.5e9", "a b\tc", "'")
-ODD_CELLS = ('"a"', 'a"b', '"a,b"', '"a', 'a"', '"', '""', "\r", "\x0b", "\x00", "1,2", "NaN", "-1", "1e999", " ", ".5", "5.", "+5", "007")
+ODD_CELLS = (
+    '"a"',
+    'a"b',
+    '"a,b"',
+    '"a',
+    'a"',
+    '"',
+    '""',
+    "\r",
+    "\x0b",
+    "\x00",
+    "1,2",
+    "NaN",
+    "-1",
+    "1e999",
+    " ",
+    ".5",
+    "5.",
+    "+5",
+    "007",
+)
 
 
 def write_table(
@@ -281,8 +370,8 @@ def test_rows_with_anything_odd_are_answered_alike(models: list[ServedModel], he
         is_taken(write_table(header, chance.choice([1, 3]), chance, odd=True), models[2], content_type=CSV)
     for ending in ("\n", "\r\n", "\r", "\n\n", "\r\r\n"):
         is_taken(write_table(header, 3, chance, ending=ending), models[2], content_type=CSV)
-    for body in (header, f"{header}\n", f"\n{header}\n1,2\n", f"{header}\n\n1,2,3\n", f"\ufeff\ufeff{header}\n1,2\n"):
-        is_taken(body.encode(), models[2], content_type=CSV)
+    for form in ("{0}", "{0}\n", "\n{0}\n1,2\n", "{0}\n\n1,2,3\n", "\ufeff\ufeff{0}\n1,2\n"):
+        is_taken(form.format(header).encode(), models[2], content_type=CSV)
 
 
 def test_mutants_of_tables_are_answered_alike(models: list[ServedModel]) -> None:
@@ -313,7 +402,9 @@ def test_many_columns_are_read(models: list[ServedModel]) -> None:
 
 
 TEXTS = st.text(alphabet='{}[]",:0159.eE- \t\r\n\\', max_size=40) | st.lists(
-    st.sampled_from([*'{}[],:"', '"Age"', '"Spending_Power"', '"features"', '"x"', "1", "2.5", " ", "\n", "null"]),
+    st.sampled_from(
+        [*'{}[],:"', '"Age"', '"Spending_Power"', '"features"', '"x"', "1", "2.5", " ", "\n", "null"]
+    ),
     max_size=24,
 ).map("".join)
 

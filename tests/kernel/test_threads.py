@@ -37,7 +37,8 @@ def test_a_labeller_answers_threads_as_it_answers_one(extension: Any) -> None:
     def work(number: int) -> bool:
         order = np.random.default_rng(number).permutation(len(bodies) * 10) % len(bodies)
         return all(
-            labeller.answer(bodies[place], extension.READ_JSON, extension.WRITE_JSON, 0, None) == expected[place]
+            labeller.answer(bodies[place], extension.READ_JSON, extension.WRITE_JSON, 0, None)
+            == expected[place]
             for place in order
         )
 

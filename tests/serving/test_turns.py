@@ -1,4 +1,4 @@
-"""Payloads that Python alone reads are read one at a time, in turns; no small one waits for a large one's end."""
+"""Payloads that Python reads are read in turns, one at a time; none waits for the end of a large one."""
 
 import asyncio
 import json
@@ -152,7 +152,7 @@ def test_payloads_that_python_reads_are_read_one_at_a_time(
     lane = create_app(artifact, read_settings(access_log="off")).lane
     at_work, most, asked = [0], [0], 6
 
-    def answer(body: bytes, plan: Plan, model: ServedModel) -> Invocation:
+    def answer(_body: bytes, plan: Plan, model: ServedModel) -> Invocation:
         at_work[0] += 1
         most[0] = max(most[0], at_work[0])
         time.sleep(0.02)
