@@ -110,6 +110,7 @@ async def _measure() -> list[Ratio]:
     compiled = replace(model, kernel=make_kernel(artifact.model, KernelUse.AUTO))
     app.lane.warm()
     one, bulk = _post(ONE), b"[%b]" % b", ".join([b"[25, 1250.0]"] * _BULK)
+    objects = json.dumps([{"Age": 25, "Income": 60010, "Purchases": 20, "Gender": "Female"}] * _BULK).encode()
     hello, hello_wire = _connect(_hello, HttpToolsProtocol)
     ours, our_wire = _connect(app, ShortcutProtocol)
     whole, whole_wire = _connect(compiled_app, ShortcutProtocol)
@@ -118,11 +119,17 @@ async def _measure() -> list[Ratio]:
     async def loads() -> None:
         json.loads(bulk)
 
+    async def loads_objects() -> None:
+        json.loads(objects)
+
     async def answers() -> None:
         answer(bulk, plan, model)
 
     async def answers_compiled() -> None:
         answer(bulk, plan, compiled)
+
+    async def answers_objects() -> None:
+        answer(objects, plan, compiled)
 
     best = await _best(
         {
@@ -132,6 +139,7 @@ async def _measure() -> list[Ratio]:
             "loads": loads,
             "answer": answers,
             "compiled": answers_compiled,
+            **({"loads objects": loads_objects, "objects": answers_objects} if compiled.kernel else {}),
         }
     )
     if not all(wire.last.endswith(b"[1]") for wire in (our_wire, whole_wire, hello_wire)):
@@ -148,6 +156,12 @@ async def _measure() -> list[Ratio]:
     if compiled.kernel:
         ratios += [
             Ratio("the same by the kernel", best["compiled"], best["loads"], promised=0.2),
+            Ratio(
+                "10,000 objects by the kernel: to json.loads alone",
+                best["objects"],
+                best["loads objects"],
+                promised=0.2,
+            ),
             Ratio(
                 "1 record, whole by the kernel: to the same hello",
                 best["whole"] / _REQUESTS,

@@ -291,6 +291,9 @@ static long read_text(const kernel_payload *payload, double *values) {
                 at = skip(text, at, blanks);
             }
         }
+        if (text[at] == '[' && !is_wrapped && strchr("0123456789", text[skip(text, at + 1, blanks)])) {
+            is_alone = 1;
+        }
         if (!is_alone) {
             if (text[at] != '[') {
                 return -1;
@@ -637,12 +640,12 @@ static size_t write_payload(char *out, const kernel_payload *payload, size_t n) 
     static const char *const LISTS[] = {"[", "[", "{\"instances\":[", "{ \"inputs\" : ["};
     int is_json = payload->reader == KERNEL_READ_JSON, has_objects = chance(2) == 0;
     const char *blanks = is_json ? " \t\r\n" : " \t";
-    uint64_t list = has_objects && chance(8) == 0 ? 4 : chance(4);
+    uint64_t list = chance(16) == 0 ? 4 : chance(4);
     size_t at = payload->reader == KERNEL_READ_TABLE ? 0 : write_blank(out, " \t\r\n");
     if (is_json && list < 4) {
         at += write_text(out + at, LISTS[list]);
     } else if (is_json) {
-        at += write_object(out + at, blanks);
+        at += write_record(out + at, payload, blanks, chance(2) == 0);
         return at + write_blank(out + at, blanks);
     }
     for (size_t i = 0; i < n; i++) {

@@ -12,19 +12,23 @@
 
 /* ---- JSON ----------------------------------------------------------------------------------------------- */
 
-/* Step into the list of records; NULL where there is none. */
+/* Return where the first record begins; NULL where there is none. */
 static const uint8_t *begin_json(kernel_cursor *from) {
-    const uint8_t *at = skip_space(from->at), *list;
-    if (*at == '{') {
-        const uint8_t *name = skip_space(at + 1);
-        if (!(list = kernel_name(name, "instances")) && !(list = kernel_name(name, "inputs"))) {
-            from->is_alone = 1;
-            return at;
-        }
-        from->is_wrapped = 1;
-        at = skip_space(list);
+    const uint8_t *at = skip_space(from->at), *first = skip_space(at + (*at != 0)), *list;
+    if (*at == '[') {
+        from->is_alone = *first - (unsigned)'0' <= 9;
+        return from->is_alone ? at : first;
     }
-    return *at == '[' ? skip_space(at + 1) : NULL;
+    if (*at != '{') {
+        return NULL;
+    }
+    if (!(list = kernel_name(first, "instances")) && !(list = kernel_name(first, "inputs"))) {
+        from->is_alone = 1;
+        return at;
+    }
+    from->is_wrapped = 1;
+    list = skip_space(list);
+    return *list == '[' ? skip_space(list + 1) : NULL;
 }
 
 /* Tell whether nothing follows the records but what closes their list; `at` is behind the last one. */

@@ -17,14 +17,13 @@ from typing import Final, TypeVar
 from service.errors import OverloadedError
 
 THREADS: Final = 2
-"""Of large payloads at once. More gain nothing, since parsing holds the interpreter's lock, and double the
-longest wait of a ping: p99.9 of 185 ms with two, 380 ms with four, 100 ms with one, which would let a small
-payload wait behind a large one."""
+"""Of large payloads at once. More gain nothing: what Python reads takes turns (`turns`), and two that the
+kernel answers keep two cores busy. With one, a small payload would wait behind a large one."""
 
 MAX_RETRY_AFTER_S: Final = 60
 
 _FIRST_S_PER_BYTE: Final = 50e-9
-"""Of a kind of payload that has not been answered yet: JSON objects take about so long."""
+"""Of a kind of payload that has not been answered yet: what Python reads takes about so long."""
 _RISE, _FALL = 0.25, 0.05
 """Weights of the newest answer in the mean of its kind: a refusal, which may come with the first byte, says
 little of the next one."""

@@ -50,7 +50,7 @@ INLINE_BYTES, KERNEL_INLINE_BYTES = 64 * 1024, 256 * 1024
 """Larger payloads are answered in a thread, so that /ping never waits (C14); without and with the kernel."""
 
 CAREFUL_BYTES: Final = 4 * 1024
-"""The same for payloads that take microseconds a record: objects, errors, full detail."""
+"""The same for payloads that take microseconds a record: errors, full detail, objects without the kernel."""
 
 JOINING_BYTES: Final = 2 * 2**20
 """Parts of a larger payload are joined in a thread; with that many, Python lets go of its lock meanwhile."""
