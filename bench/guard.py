@@ -116,6 +116,11 @@ async def _measure() -> list[Ratio]:
     whole, whole_wire = _connect(compiled_app, ShortcutProtocol)
     plan = make_plan("application/json", "", "", default_accept="application/json", on_error=OnError.REJECT)
 
+    for body, subject in ((bulk, model), (bulk, compiled), (objects, compiled)):
+        reply = answer(body, plan, subject)
+        if reply.status != 200 or len(reply.places) != _BULK:
+            raise AssertionError("many records are not all answered")
+
     async def loads() -> None:
         json.loads(bulk)
 

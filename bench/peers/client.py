@@ -87,7 +87,7 @@ def _post(port: int, path: str, body: bytes, content_type: str, end_s: float, ta
             else:
                 with http.client.HTTPResponse(line) as response:
                     response.begin()
-                    is_simple = response.length is not None
+                    is_simple = response.length is not None and not response.will_close
                     response.read()
                     status, hangs_up = response.status, response.will_close
             if hangs_up:
@@ -119,7 +119,7 @@ def _read_simply(line: socket.socket, buffer: bytearray) -> tuple[int, bool]:
     http.client takes three times as long, on a core that a second worker would have use for.
 
     Raises:
-        ValueError: It has no length.
+        ValueError: It has no length, or another one.
     """
     view = memoryview(buffer)
     n = _receive(line, view)
@@ -132,6 +132,8 @@ def _read_simply(line: socket.socket, buffer: bytearray) -> tuple[int, bool]:
     left = end + 4 + int(head[found : head.find(b"\r", found)]) - n
     while left > 0:
         left -= _receive(line, view[:left])
+    if left:
+        raise ValueError("an answer with more behind it")
     return int(head[9:12]), b"\r\nconnection: close\r\n" in head
 
 

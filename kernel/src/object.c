@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "blank.h"
-#include "features.h"
+#include "named.h"
 #include "number.h"
 #include "utf8.h"
 

@@ -31,6 +31,7 @@ from service.features import (
     spending_power,
 )
 from service.lazy import np, npt
+from service.serving.turns import in_turns
 
 Vector = tuple[float, float]
 
@@ -111,7 +112,7 @@ def json_records(body: bytes, *, is_lenient: bool = False) -> Iterable[object]:
 
 def json_lines_records(body: bytes) -> Iterator[object]:
     """Yield the records of a payload with one JSON value a line, None for a line that is not JSON."""
-    for line in io.BytesIO(body):
+    for line in in_turns(io.BytesIO(body)):
         if not line.strip():
             continue
         try:
@@ -321,7 +322,7 @@ def _csv_rows(body: bytes) -> Iterator[list[str] | None]:
     """Yield the cells of each line that is not blank, None where they cannot be told apart."""
     lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig")
     try:
-        for line in lines:
+        for line in in_turns(lines):
             if line.strip():
                 yield _csv_cells(line.rstrip("\n"))
     except UnicodeDecodeError:
@@ -338,7 +339,7 @@ def _csv_cells(line: str) -> list[str] | None:
 def _has_values_by_line(body: bytes, *, is_lenient: bool) -> bool:
     """Tell whether there are several lines, and the first one (when lenient: one of them) is JSON."""
     lines = [line for line in body.split(b"\n") if line.strip()]
-    return len(lines) > 1 and any(map(_is_json, lines if is_lenient else lines[:1]))
+    return len(lines) > 1 and any(map(_is_json, in_turns(lines) if is_lenient else lines[:1]))
 
 
 def _is_json(line: bytes) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from service.artifact import Artifact
+from service.errors import InvalidPayloadError
 from service.serving import fastlane
+from service.serving import turns as turns_module
 from service.serving.answers import encode_details
 from service.serving.app import create_app
 from service.serving.codec import decode
@@ -111,6 +114,42 @@ def test_who_fails_gives_the_turn_back(pool: ThreadPoolExecutor) -> None:
         pass
 
 
+def test_a_turn_that_cannot_be_noted_is_given_back(
+    monkeypatch: pytest.MonkeyPatch, pool: ThreadPoolExecutor
+) -> None:
+    class Full:
+        def __setattr__(self, name: str, value: object) -> None:
+            raise MemoryError
+
+    turns = Turns()
+    with monkeypatch.context() as patch:
+        patch.setattr(turns_module, "_at_work", Full())
+        with pytest.raises(MemoryError), turns.taking():
+            pass
+
+    pool.submit(_work, turns, pass_on).result(DEADLINE_S)
+
+
+def test_who_cannot_pass_the_turn_on_keeps_it(pool: ThreadPoolExecutor) -> None:
+    turns = Turns()
+
+    class Full(deque[threading.Lock]):
+        def append(self, _call: threading.Lock) -> None:
+            raise MemoryError
+
+    with turns.taking():
+        running = pool.submit(_work, turns, pass_on)
+        wait_for(turns, 1)
+        waiting, turns._waiting = turns._waiting, Full(turns._waiting)
+        with pytest.raises(MemoryError):
+            pass_on()
+        assert not running.done()
+        assert list(turns._waiting) == list(waiting)
+        turns._waiting = waiting
+    running.result(DEADLINE_S)
+    assert not turns._is_taken
+
+
 def test_a_thread_without_a_turn_passes_on_none(pool: ThreadPoolExecutor) -> None:
     turns = Turns()
     with turns.taking():
@@ -129,16 +168,31 @@ def test_reading_and_describing_let_others_have_turns(pool: ThreadPoolExecutor) 
     def describe() -> None:
         encode_details(vectors, bad=frozenset(), media=Media.JSON, model=served.model)
 
-    for work in (read, describe):
+    def read_blank_rows() -> None:
+        body = b'Age,Spending_Power\n"1",2\n' + b"\n" * 3_000_000
+        assert len(decode(body, reader=Reader.CSV, is_lenient=False).vectors) == 1
+
+    def read_blank_lines() -> None:
+        body = b'{"Age": 1, "Spending_Power": 2, "Tags": []}\n' + b"\n" * 3_000_000
+        assert len(decode(body, reader=Reader.JSON_LINES, is_lenient=False).vectors) == 1
+
+    def read_nonsense() -> None:
+        with pytest.raises(InvalidPayloadError, match="not JSON"):
+            decode(b"x\n" * 200_000, reader=Reader.JSON, is_lenient=True)
+
+    for work in (read, describe, read_blank_rows, read_blank_lines, read_nonsense):
         turns, had = Turns(), 0
         running = pool.submit(_work, turns, work)
-        wait_until(lambda turns=turns: turns._is_taken, what="the work to begin")  # type: ignore[misc]  # as above
+        wait_until(
+            lambda turns=turns, running=running: turns._is_taken or running.done(),  # type: ignore[misc]  # as above
+            what="the work to begin",
+        )
         while not running.done():
             with turns.taking():
                 had += not running.done()
         running.result()
 
-        assert had > 20
+        assert had > 20, work
 
 
 def _work(turns: Turns, work: Callable[[], None]) -> None:

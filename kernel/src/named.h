@@ -1,6 +1,6 @@
 /* Make features of what is told of a customer by name, as service/features.py does. */
-#ifndef SEGSERVE_KERNEL_FEATURES_H
-#define SEGSERVE_KERNEL_FEATURES_H
+#ifndef SEGSERVE_KERNEL_NAMED_H
+#define SEGSERVE_KERNEL_NAMED_H
 
 #include <stdint.h>
 
