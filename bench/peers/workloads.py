@@ -75,10 +75,10 @@ BULK: Final = Workload(10_000, 4)
 OBJECTS: Final = Workload(10_000, 4, form=Form.OBJECTS, only=OURS_ONLY)
 CSV_MILLION: Final = Workload(1_000_000, 1, Media.CSV, only=OURS_ONLY)
 NPY: Final = Workload(100_000, 1, Media.NPY)
-ONE_WORKER: Final = Workload(10_000, 4, is_free=True, only=OURS_ONLY)
-TWO_WORKERS: Final = Workload(10_000, 4, workers=2, is_free=True)
-ONE_SLOW: Final = Workload(10_000, 4, is_free=True, form=Form.NESTED, only=OURS_ONLY)
-TWO_SLOW: Final = Workload(10_000, 4, workers=2, is_free=True, form=Form.NESTED, only=OURS_ONLY)
+ONE_WORKER: Final = Workload(10_000, 16, is_free=True, only=OURS_ONLY)
+TWO_WORKERS: Final = Workload(10_000, 16, workers=2, is_free=True)
+ONE_SLOW: Final = Workload(10_000, 16, is_free=True, form=Form.NESTED, only=OURS_ONLY)
+TWO_SLOW: Final = Workload(10_000, 16, workers=2, is_free=True, form=Form.NESTED, only=OURS_ONLY)
 
 PINNED: Final = (
     Workload(1, 1),
