@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from service.serving.fastlane import FastLane, inline_bytes
 from service.serving.headers import InvocationHeaders, KnownHead, read_headers
 from service.serving.invocation import Header, Invocation, ServedModel
-from service.serving.stepping import Stage
+from service.serving.stepping import STAGES, Stage
 from service.serving.watch import WatchedProtocol
 
 MAX_SHORT_CUTS: Final = 8
@@ -25,6 +25,8 @@ MAX_SHORT_CUTS: Final = 8
 
 _MAX_CHUNKS: Final = 64
 """Parts of a payload that are kept apart: one of a single byte takes forty."""
+
+_REQUEST: Final = int(Stage.REQUEST)
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -54,7 +56,7 @@ class ShortcutProtocol(WatchedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer a whole request whose head is known; give all else to the parser."""
-        if self.progress % len(Stage) == Stage.REQUEST and not self._unparsed and not self.is_refused:
+        if self.progress % STAGES == _REQUEST and not self._unparsed and not self.is_refused:
             if self._recent is not None and self._respond(data, self._recent):
                 return
             end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
@@ -199,7 +201,7 @@ class ShortcutProtocol(WatchedProtocol):
     def _note(self, body_bytes: int) -> None:
         """Do what the parser's callbacks and `on_response_complete` do: nothing is queued or paused."""
         self.server_state.total_requests += 1
-        self.progress += len(Stage)
+        self.progress += STAGES
         self.body_bytes += body_bytes
 
     def has_answered_early(self) -> bool:

@@ -57,6 +57,10 @@ class Stage(IntEnum):
     BODY = 2
 
 
+STAGES: Final = len(Stage)
+"""Once and for all: to ask an enumeration takes a sixth of a microsecond."""
+
+
 class HeldFlow(FlowControl):
     """Take nothing more off the wire while some of it waits to be parsed, whoever would go on reading."""
 
@@ -245,7 +249,7 @@ class SteppingProtocol(HttpToolsProtocol):
 
     def is_amid_payload(self) -> bool:
         """Tell whether more of a payload is to come, and nothing else."""
-        return self.progress % len(Stage) == Stage.BODY and not self._unparsed and not self.is_refused
+        return self.progress % STAGES == Stage.BODY and not self._unparsed and not self.is_refused
 
     def _read_in_bulk(self) -> None:
         """Read more at a time, if it is a payload that comes, and there is room for that."""
@@ -319,7 +323,7 @@ class SteppingProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse()
             return
-        if self.progress % len(Stage) == Stage.HEAD:  # its request line may be whole by now
+        if self.progress % STAGES == Stage.HEAD:  # its request line may be whole by now
             if self._is_of_another_protocol():
                 self._refuse()
                 return

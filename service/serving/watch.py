@@ -16,7 +16,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.serving.invocation import error_body
-from service.serving.stepping import Stage, SteppingProtocol
+from service.serving.stepping import STAGES, Stage, SteppingProtocol
 from service.serving.unread import Unread
 from service.settings import Settings
 
@@ -100,7 +100,7 @@ class WatchedProtocol(SteppingProtocol):
             return Wait.ANSWER, unsent
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         is_answered = cycle is None or cycle.response_complete
-        stage = self.progress % 3
+        stage = self.progress % STAGES
         if self.is_refused:
             return Wait.REST, self.progress
         if self.pipeline or self.flow.read_paused or (stage != Stage.BODY and not is_answered):
