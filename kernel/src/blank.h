@@ -25,4 +25,9 @@ static inline const uint8_t *skip_in_line(const uint8_t *at) {
     return at;
 }
 
+/* Step over the blanks of JSON; where a record stands in a line, a line feed is none. */
+static inline const uint8_t *skip_blank(const uint8_t *at, int is_in_line) {
+    return is_in_line ? skip_in_line(at) : skip_space(at);
+}
+
 #endif

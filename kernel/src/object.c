@@ -5,13 +5,10 @@
 #include "blank.h"
 #include "named.h"
 #include "number.h"
+#include "pair.h"
 #include "utf8.h"
 
 enum { FEATURES = KERNEL_VALUES, OTHER, NOT_PLAIN }; /* beside the fields, what a name may stand for */
-
-static inline const uint8_t *skip(const uint8_t *at, int is_in_line) {
-    return is_in_line ? skip_in_line(at) : skip_space(at);
-}
 
 #define IS(text) (length == sizeof text - 1 && memcmp(name, text, sizeof text - 1) == 0)
 
@@ -52,19 +49,6 @@ static const uint8_t *skip_value(const uint8_t *at) {
     }
 }
 
-/* Read two numbers in brackets. */
-static inline const uint8_t *read_pair(const uint8_t *at, int is_in_line, double *first, double *second) {
-    if (*at != '[' || !(at = kernel_number(skip(at + 1, is_in_line), first))) {
-        return NULL;
-    }
-    at = skip(at, is_in_line);
-    if (*at != ',' || !(at = kernel_number(skip(at + 1, is_in_line), second))) {
-        return NULL;
-    }
-    at = skip(at, is_in_line);
-    return *at == ']' ? at + 1 : NULL;
-}
-
 static inline const uint8_t *read_object(const uint8_t *at, int is_in_line, double *age, double *power) {
     kernel_named found = {{0}, 0};
     double features[2] = {0, 0};
@@ -72,24 +56,24 @@ static inline const uint8_t *read_object(const uint8_t *at, int is_in_line, doub
     for (;;) {
         const uint8_t *name;
         int field;
-        at = skip(at, is_in_line);
+        at = skip_blank(at, is_in_line);
         name = at + 1;
         if (*at != '"' || !(at = kernel_string(name))) {
             return NULL;
         }
         field = find_field(name, (size_t)(at - 1 - name));
-        at = skip(at, is_in_line);
+        at = skip_blank(at, is_in_line);
         if (*at != ':') {
             return NULL;
         }
-        at = skip(at + 1, is_in_line);
+        at = skip_blank(at + 1, is_in_line);
         if (field < KERNEL_VALUES) {
             at = kernel_number(at, &found.values[field]);
             found.has |= 1u << field;
         } else if (field == OTHER) {
             at = skip_value(at);
         } else if (field == FEATURES) {
-            at = read_pair(at, is_in_line, &features[0], &features[1]);
+            at = kernel_pair(at, is_in_line, &features[0], &features[1]);
             has_features = 1;
         } else {
             return NULL;
@@ -97,7 +81,7 @@ static inline const uint8_t *read_object(const uint8_t *at, int is_in_line, doub
         if (!at) {
             return NULL;
         }
-        at = skip(at, is_in_line);
+        at = skip_blank(at, is_in_line);
         if (*at == '}') {
             break;
         }

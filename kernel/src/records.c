@@ -6,11 +6,17 @@
 #include "named.h"
 #include "number.h"
 #include "object.h"
+#include "pair.h"
 #include "utf8.h"
 
 #define BLOCK KERNEL_BLOCK
 
 /* ---- JSON ----------------------------------------------------------------------------------------------- */
+
+/* Return what follows a record, NULL where it is not plain. */
+static inline const uint8_t *read_record(const uint8_t *at, int is_in_line, double *age, double *power) {
+    return *at == '{' ? kernel_object(at + 1, is_in_line, age, power) : kernel_pair(at, is_in_line, age, power);
+}
 
 /* Return where the first record begins; NULL where there is none. */
 static const uint8_t *begin_json(kernel_cursor *from) {
@@ -58,22 +64,8 @@ static int read_json(kernel_cursor *from, double *ages, double *powers) {
         }
     }
     while (n < BLOCK) {
-        if (*at == '{') {
-            if (!(at = kernel_object(at + 1, 0, &ages[n], &powers[n]))) {
-                return -1;
-            }
-        } else {
-            if (*at != '[' || !(at = kernel_number(skip_space(at + 1), &ages[n]))) {
-                return -1;
-            }
-            at = skip_space(at);
-            if (*at != ',' || !(at = kernel_number(skip_space(at + 1), &powers[n]))) {
-                return -1;
-            }
-            at = skip_space(at);
-            if (*at++ != ']') {
-                return -1;
-            }
+        if (!(at = read_record(at, 0, &ages[n], &powers[n]))) {
+            return -1;
         }
         n++;
         at = skip_space(at);
@@ -115,25 +107,8 @@ static int read_json_lines(kernel_cursor *from, double *ages, double *powers) {
     int n = 0;
     from->is_begun = 1;
     while (n < BLOCK && !from->is_done) {
-        at = skip_in_line(at);
-        if (*at == '{') {
-            if (!(at = kernel_object(at + 1, 1, &ages[n], &powers[n]))) {
-                return -1;
-            }
-        } else {
-            if (*at != '[' || !(at = kernel_number(skip_in_line(at + 1), &ages[n]))) {
-                return -1;
-            }
-            at = skip_in_line(at);
-            if (*at != ',' || !(at = kernel_number(skip_in_line(at + 1), &powers[n]))) {
-                return -1;
-            }
-            at = skip_in_line(at);
-            if (*at++ != ']') {
-                return -1;
-            }
-        }
-        if (!(at = next_line(from, skip_in_line(at)))) {
+        at = read_record(skip_in_line(at), 1, &ages[n], &powers[n]);
+        if (!at || !(at = next_line(from, skip_in_line(at)))) {
             return -1;
         }
         n++;

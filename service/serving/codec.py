@@ -27,7 +27,7 @@ from service.serving.records import (
     npy_vectors,
     read_records,
 )
-from service.serving.turns import RECORDS_A_TURN, pass_on
+from service.serving.turns import in_turns
 
 _DIGITS: Final = b"0123456789+-.eE \t\r"
 _DIGITS_AND_NEWLINES: Final = _DIGITS + b"\n"
@@ -220,10 +220,8 @@ def _payload(vectors: Iterable[Vector | None], rejected: Mapping[RejectReason, i
     """Gather features in 16 bytes a record; tuples of floats would take ten times as much."""
     values = array("d")
     bad = set()
-    for position, vector in enumerate(vectors):
+    for position, vector in enumerate(in_turns(vectors)):
         if vector is None:
             bad.add(position)
         values.extend(vector or (0.0, 0.0))
-        if position % RECORDS_A_TURN == RECORDS_A_TURN - 1:
-            pass_on()
     return Payload(np.frombuffer(values, dtype=np.float64).reshape(-1, 2), frozenset(bad), rejected)

@@ -74,7 +74,7 @@ def pass_on() -> None:
 
 
 def in_turns(items: Iterable[T]) -> Iterator[T]:
-    """Yield the items, and pass on after every so many; for those of which some are no records."""
+    """Yield the items, and pass on after every so many."""
     for place, item in enumerate(items, start=1):
         yield item
         if place % RECORDS_A_TURN == 0:
