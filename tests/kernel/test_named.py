@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.serving.invocation import ServedModel
 from service.serving.media import Reader
 from tests.kernel.conftest import ACCEPTED, TYPES, is_taken
-from tests.serving.conftest import CSV, JSON, JSON_LINES
+from tests.serving.conftest import CSV, JSON, JSON_LINES, ask
 from tests.serving.test_codec import BAD_NUMBERS, NUMBERS, mutate
 
 NAMES = ("Age", "Spending_Power", "Income", "Purchases")
@@ -84,16 +84,25 @@ def write_document(objects: Sequence[str], chance: random.Random) -> bytes:
     return text.encode()
 
 
+def write_body(
+    reader: Reader, chance: random.Random, *, plain: int, odd: Sequence[Sequence[tuple[str, str]]] = ()
+) -> bytes:
+    """Return so many plain objects, and the odd ones anywhere among them."""
+    is_line = reader is Reader.JSON_LINES
+    fields = [*(plain_fields(chance) for _ in range(plain)), *odd]
+    objects = [write_object(one, chance, line=is_line) for one in chance.sample(fields, len(fields))]
+    return "\n".join(objects).encode() if is_line else write_document(objects, chance)
+
+
 @pytest.mark.parametrize("accept", ACCEPTED)
 @pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 4097])
 def test_objects_are_answered_and_counted_alike(models: list[ServedModel], n: int, accept: str) -> None:
     chance = random.Random(n)
     for served in models:
-        objects = [write_object(plain_fields(chance), chance) for _ in range(n)]
-        lines = "\n".join(write_object(plain_fields(chance), chance, line=True) for _ in range(n))
+        for reader in (Reader.JSON, Reader.JSON_LINES):
+            body = write_body(reader, chance, plain=n)
 
-        assert is_taken(write_document(objects, chance), served, content_type=JSON, accept=accept)
-        assert is_taken(lines.encode(), served, content_type=JSON_LINES, accept=accept)
+            assert is_taken(body, served, content_type=TYPES[reader], accept=accept)
 
 
 @pytest.mark.parametrize("reader", [Reader.JSON, Reader.JSON_LINES])
@@ -101,14 +110,7 @@ def test_objects_with_anything_odd_are_answered_alike(models: list[ServedModel],
     chance = random.Random(f"odd {reader}")
     taken = 0
     for _ in range(4000):
-        is_line = reader is Reader.JSON_LINES
-        objects = [
-            write_object(plain_fields(chance), chance, line=is_line) for _ in range(chance.randrange(3))
-        ]
-        objects.insert(
-            chance.randrange(len(objects) + 1), write_object(odd_fields(chance), chance, line=is_line)
-        )
-        body = "\n".join(objects).encode() if is_line else write_document(objects, chance)
+        body = write_body(reader, chance, plain=chance.randrange(3), odd=[odd_fields(chance)])
         taken += is_taken(body, chance.choice(models), content_type=chance.choice([TYPES[reader], ""]))
 
     assert 400 < taken < 3000
@@ -119,11 +121,7 @@ def test_mutants_of_objects_are_answered_alike(models: list[ServedModel], reader
     chance = random.Random(f"mutants {reader}")
     taken = 0
     for _ in range(6000):
-        is_line = reader is Reader.JSON_LINES
-        objects = [
-            write_object(plain_fields(chance), chance, line=is_line) for _ in range(chance.choice([1, 2]))
-        ]
-        body = "\n".join(objects).encode() if is_line else write_document(objects, chance)
+        body = write_body(reader, chance, plain=chance.choice([1, 2]))
         taken += is_taken(mutate(body, chance), chance.choice(models), content_type=TYPES[reader])
 
     assert 600 < taken < 5000
@@ -140,53 +138,41 @@ def test_a_name_that_means_something_elsewhere_does_so_here(
         is_taken(f"{{{fields}}}".encode(), models[2], content_type=JSON_LINES)
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        *(
-            "{0}",
-            "[{0}]",
-            '{{"instances": [{0}]}}',
-            '{{"inputs": [{0}, {0}]}}',
-        ),  # the first four are documents
-        *(
-            "{0}, {0}",
-            "{0},",
-            "[{0},]",
-            "[,{0}]",
-            "[{0} {0}]",
-            "[{0}",
-            "{0}]",
-            "[{0}]]",
-            "[[{0}]]",
-            "[{0}, 7]",
-        ),
-        *(
-            '{{"instances": {0}}}',
-            '{{"instances": [{0}]',
-            '{{"instances": [{0}], "x": 1}}',
-            '{{"instances": [{0}]}}}}',
-        ),
-        *(
-            '{{"instances": [{0}],}}',
-            '{{"instances"; [{0}]}}',
-            "{{instances: [{0}]}}",
-            '{{"instance": [{0}]}}',
-        ),
-        *(
-            '[{{"instances": [{0}]}}]',
-            '{{"instances": [{0}]}} {{}}',
-            "{0} {0}",
-            "{0}\n{0}",
-            "{0}}}",
-            "{{{0}}}",
-        ),
-    ],
-)
+DOCUMENTS = ("{0}", "[{0}]", '{{"instances": [{0}]}}', '{{"inputs": [{0}, {0}]}}')
+"""What may stand around a record."""
+NO_DOCUMENTS = [
+    "{0}, {0}",
+    "{0},",
+    "[{0},]",
+    "[,{0}]",
+    "[{0} {0}]",
+    "[{0}",
+    "{0}]",
+    "[{0}]]",
+    "[[{0}]]",
+    "[{0}, 7]",
+    "{0} {0}",
+    "{0}}}",
+    "{{{0}}}",
+    '{{"instances": {0}}}',
+    '{{"instances": [{0}]',
+    '{{"instances": [{0}], "x": 1}}',
+    '{{"instances": [{0}]}}}}',
+    '{{"instances": [{0}],}}',
+    '{{"instances"; [{0}]}}',
+    "{{instances: [{0}]}}",
+    '{{"instance": [{0}]}}',
+    '[{{"instances": [{0}]}}]',
+    '{{"instances": [{0}]}} {{}}',
+]
+"""What may not, and what the kernel leaves to Python."""
+
+
+@pytest.mark.parametrize("form", [*DOCUMENTS, *NO_DOCUMENTS, "{0}\n{0}"])
 def test_what_stands_around_records_is_read_alike(models: list[ServedModel], form: str) -> None:
     for record in ('{"Age": 1, "Spending_Power": 2}', '{"features": [1, 2]}', "[1, 2]", "[\n1 ,2 ]"):
         taken = is_taken(form.format(record).encode(), models[2], content_type=JSON)
-        assert taken == (form in {"{0}", "[{0}]", '{{"instances": [{0}]}}', '{{"inputs": [{0}, {0}]}}'})
+        assert taken == (form in DOCUMENTS)
         is_taken(form.format(record).encode(), models[2], content_type=JSON_LINES)
 
 
@@ -238,15 +224,9 @@ def test_text_that_is_passed_over_must_be_utf_8(models: list[ServedModel]) -> No
 
 
 def test_every_escape_is_passed_over_or_left(models: list[ServedModel]) -> None:
-    codes = [
-        f"u{code:04x}" for code in (0, 0x1F, 0x41, 0xD7FF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0xE000, 0xFFFF)
-    ]
-    codes += [code.upper().replace("U", "u", 1) for code in codes] + [
-        "ud83d\\ude42",
-        "ud83d\\u0041",
-        "u00e",
-        "u",
-    ]
+    points = (0, 0x1F, 0x41, 0xD7FF, 0xD800, 0xDBFF, 0xDC00, 0xDFFF, 0xE000, 0xFFFF)
+    codes = [f"u{point:04{case}}" for point in points for case in "xX"]
+    codes += ["ud83d\\ude42", "ud83d\\u0041", "u00e", "u"]
     for escape in (*map(chr, range(128)), *codes):
         body = f'[{{"Age": 1, "Spending_Power": 2, "x": "a\\{escape}b"}}]'.encode()
         taken = is_taken(body, models[2], content_type=JSON)
@@ -265,60 +245,27 @@ def test_control_characters_are_not_passed_over(models: list[ServedModel]) -> No
             is_taken(b"Age,x%b,Spending_Power\n1,2,3\n" % character, models[2], content_type=CSV)
 
 
-HEADERS = (
-    *(
-        "Age,Spending_Power",
-        "Age,Income,Purchases",
-        "Purchases,Age,Income",
-        "Customer_ID,Gender,Age,Income,Purchases",
-    ),
-    *(
-        "age , spending power",
-        '"Age","Income","Purchases"',
-        "Age,Income,Purchases,Spending_Power",
-        "AGE,SPENDING-POWER,",
-    ),
-    *(
-        "Größe,Age,Spending_Power",
-        "\tAge,Spending_Power",
-        "Age,Spending_Power,x,y,z",
-        "Age,,Income,x,Purchases",
-    ),
-)
-ODD_HEADERS = (
-    *(
-        "Age",
-        "Age,Income",
-        "Age,Age,Spending_Power",
-        "Age;Income;Purchases",
-        'A"ge,Income,Purchases',
-        "x,y",
-        "",
-    ),
-    *("Age,Spending_Power\rAge,Spending_Power", '"Age,Spending_Power', " ", "Age,\x00,Spending_Power"),
-)
+HEADERS = [
+    "Age,Spending_Power",
+    "Age,Income,Purchases",
+    "Purchases,Age,Income",
+    "Customer_ID,Gender,Age,Income,Purchases",
+    "age , spending power",
+    '"Age","Income","Purchases"',
+    "Age,Income,Purchases,Spending_Power",
+    "AGE,SPENDING-POWER,",
+    "Größe,Age,Spending_Power",
+    "\tAge,Spending_Power",
+    "Age,Spending_Power,x,y,z",
+    "Age,,Income,x,Purchases",
+]
+ODD_HEADERS = [
+    *("Age", "Age,Income", "Age,Age,Spending_Power", "Age;Income;Purchases", 'A"ge,Income,Purchases', "x,y"),
+    *("", " ", "Age,Spending_Power\rAge,Spending_Power", '"Age,Spending_Power', "Age,\x00,Spending_Power"),
+]
 CELLS = ("", "Ada", "Größe 🙂", " x ", "7", "-1", "1.5e9", "a b\tc", "'")
-ODD_CELLS = (
-    '"a"',
-    'a"b',
-    '"a,b"',
-    '"a',
-    'a"',
-    '"',
-    '""',
-    "\r",
-    "\x0b",
-    "\x00",
-    "1,2",
-    "NaN",
-    "-1",
-    "1e999",
-    " ",
-    ".5",
-    "5.",
-    "+5",
-    "007",
-)
+QUOTED_CELLS = ('"a"', 'a"b', '"a,b"', '"a', 'a"', '"', '""')
+ODD_CELLS = (*QUOTED_CELLS, "\r", "\x0b", "\x00", "1,2", "NaN", "-1", "1e999", " ", ".5", "5.", "+5", "007")
 
 
 def write_table(
@@ -439,10 +386,4 @@ def test_what_is_taken_is_read_as_json_reads_it(models: list[ServedModel]) -> No
 
         assert is_taken(f"[{text}]".encode(), served, content_type=JSON)
         assert is_taken(body, served, content_type=JSON)
-        assert json.loads(_answer(served, f"[{text}]".encode())) == [label]
-
-
-def _answer(served: ServedModel, body: bytes) -> bytes:
-    from service.serving.invocation import invoke
-
-    return invoke(body, content_type=JSON, accept="", attributes="", model=served).body
+        assert json.loads(ask(served, f"[{text}]".encode()).body) == [label]

@@ -179,18 +179,18 @@ def test_reading_and_describing_let_others_have_turns(pool: ThreadPoolExecutor) 
             decode(b"x\n" * 200_000, reader=Reader.JSON, is_lenient=True)
 
     for work in (read, describe, read_blank_rows, read_blank_lines, read_nonsense):
-        turns, had = Turns(), 0
-        running = pool.submit(_work, turns, work)
-        wait_until(
-            lambda turns=turns, running=running: turns._is_taken or running.done(),  # type: ignore[misc]  # as above
-            what="the work to begin",
-        )
-        while not running.done():
-            with turns.taking():
-                had += not running.done()
-        running.result()
+        assert _count_turns_beside(work, pool) > 20, work
 
-        assert had > 20, work
+
+def _count_turns_beside(work: Callable[[], None], pool: ThreadPoolExecutor) -> int:
+    turns, had = Turns(), 0
+    running = pool.submit(_work, turns, work)
+    wait_until(lambda: turns._is_taken or running.done(), what="the work to begin")
+    while not running.done():
+        with turns.taking():
+            had += not running.done()
+    running.result()
+    return had
 
 
 def _work(turns: Turns, work: Callable[[], None]) -> None:
