@@ -25,7 +25,7 @@ from service.serving.invocation import Invocation, ServedModel, answer_carefully
 from service.serving.media import Media, Plan, Reader
 from service.serving.turns import Turns, pass_on
 from service.settings import read_settings
-from tests.conftest import DEADLINE_S, start_server, wait_until
+from tests.conftest import DEADLINE_S, Starter, wait_until
 from tests.serving.conftest import make_served
 
 THREADS = 6
@@ -225,10 +225,10 @@ def test_payloads_that_python_reads_are_read_one_at_a_time(
 
 
 def test_a_small_payload_overtakes_a_large_one(
-    store_path: Path, tmp_path: Path, pool: ThreadPoolExecutor
+    start: Starter, store_path: Path, pool: ThreadPoolExecutor
 ) -> None:
     """Both are too large to be answered in the event loop. The large one takes a second and more."""
-    server = start_server(tmp_path, "--store", str(store_path))
+    server = start("--store", str(store_path))
     large, small = (json.dumps([[45, 3000.5]] * n).encode() for n in (100_000, 24_000))
     headers = {"content-type": "application/json", "accept": "application/json; detail=full"}
     with httpx.Client(base_url=server.url, headers=headers, timeout=DEADLINE_S) as client:
@@ -243,4 +243,3 @@ def test_a_small_payload_overtakes_a_large_one(
 
     assert alone.status_code == running.result().status_code == 200
     assert overtook >= 2
-    assert server.stop() == 0
