@@ -31,6 +31,7 @@ IMPORTED: Final = (
     "rich.table",
     "segserve_kernel",
     "simdjson",
+    "scipy.special",
     "sklearn.cluster",
     "sklearn.compose",
     "sklearn.metrics",

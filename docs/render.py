@@ -12,6 +12,7 @@ from service.cli import app
 from service.conformance.clauses import CLAUSES
 from service.local.operations import CONTROL, RUNTIME
 from service.settings import Settings, defaults, variables
+from service.training.pipeline_objects import describe_layouts
 
 COMMANDS = (
     (),
@@ -169,8 +170,9 @@ PAGES = {
     "licences.md": licences.render,
     "capacity.md": capacity.render,
     "athena.md": athena.render,
+    "../service/training/pipeline_layouts.json": describe_layouts,
 }
 
 if __name__ == "__main__":
     for name, render in PAGES.items():
-        Path(__file__).with_name(name).write_text(render())
+        Path(__file__).parent.joinpath(name).write_text(render())

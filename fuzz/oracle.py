@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.pipeline import Pipeline
 
 from service.features import MAX_VALUE
 from service.model import Golden, Segment, SegmentModel
 from service.serving.invocation import ServedModel
 from service.training.fit import Fit, fit_pipeline
+from service.training.pipeline_objects import build_pipeline
 from service.training.sample import sample_customers
 from service.transform import Transform
 
@@ -28,6 +30,12 @@ def fit() -> Fit:
     rows = np.array([row[1:4] for row in sample_customers()], dtype=np.float64)
     vectors = np.column_stack([rows[:, 0], rows[:, 1] / np.maximum(rows[:, 2], 1)])
     return fit_pipeline(vectors, k=4, transform=Transform.NONE, seed=42)
+
+
+@cache
+def pipeline() -> Pipeline:
+    """Return the same fit as scikit-learn has it."""
+    return build_pipeline(fit())
 
 
 @cache
@@ -103,7 +111,7 @@ def predict(vectors: Vectors) -> npt.NDArray[np.int32]:
     """Return scikit-learn's labels."""
     if not len(vectors):
         return np.empty(0, dtype=np.int32)
-    return np.asarray(fit().pipeline.predict(vectors), dtype=np.int32)
+    return np.asarray(pipeline().predict(vectors), dtype=np.int32)
 
 
 def is_tied(vectors: Vectors) -> npt.NDArray[np.bool_]:

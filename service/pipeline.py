@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from service.errors import CorruptArtifactError
 
-_SCHEMA: Final = "schema.json"
+SCHEMA: Final = "schema.json"
 _MAX_SCHEMA_BYTES: Final = 4 * 2**20
 """A pipeline of ours has under 100 KB, one of 50 clusters too."""
 _NODE: Final = frozenset({"__class__", "__module__", "__loader__"})
@@ -43,7 +43,7 @@ def check_pipeline(name: str, content: bytes) -> None:
         name: Of the file, for the message.
         content: All of it; nothing in it is run, and only its schema is decompressed.
     """
-    for node in _nodes(_read_schema(name, content)):
+    for node in nodes(_read_schema(name, content)):
         made = (str(node.get("__module__")), str(node.get("__class__")))
         allowed = _LOADERS.get(str(node.get("__loader__")), set())
         if (made[0].partition(".")[0], made[1]) not in allowed:
@@ -53,14 +53,27 @@ def check_pipeline(name: str, content: bytes) -> None:
             )
 
 
+def nodes(schema: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object of a schema that says what it becomes, at any depth."""
+    pending = [schema]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            if value.keys() & _NODE:
+                yield value
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+
+
 def _read_schema(name: str, content: bytes) -> Any:
     import zipfile  # noqa: PLC0415  # 5 ms at start, which a server without this file spares
 
     try:
-        with zipfile.ZipFile(BytesIO(content)) as archive, archive.open(_SCHEMA) as file:
+        with zipfile.ZipFile(BytesIO(content)) as archive, archive.open(SCHEMA) as file:
             text = file.read(_MAX_SCHEMA_BYTES + 1)
         if len(text) > _MAX_SCHEMA_BYTES:
-            raise CorruptArtifactError(f"the {_SCHEMA} in the artifact's {name} is far too large")
+            raise CorruptArtifactError(f"the {SCHEMA} in the artifact's {name} is far too large")
         schema = json.loads(text)
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError, EOFError, OSError) as exc:
         raise _no_skops(name) from exc
@@ -71,16 +84,3 @@ def _read_schema(name: str, content: bytes) -> Any:
 
 def _no_skops(name: str) -> CorruptArtifactError:
     return CorruptArtifactError(f"the artifact's {name} is not a skops file, whatever its name says")
-
-
-def _nodes(document: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object that says what it becomes, at any depth."""
-    pending = [document]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            if value.keys() & _NODE:
-                yield value
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value

@@ -99,6 +99,17 @@ look()
 """
 
 
+TRAIN = """
+import sys
+from typer.testing import CliRunner
+from service.cli import app
+result = CliRunner().invoke(app, ["train", sys.argv[1], "--k", "4", "--store", sys.argv[2]])
+assert result.exit_code == 0, result.output
+assert "cells of 1,000,001 customers" in result.output, result.output
+print("\\n".join(sys.modules))
+"""
+
+
 def loaded_modules(code: str, *arguments: str) -> set[str]:
     result = subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -131,6 +142,18 @@ def test_a_server_answers_its_first_requests_without_the_frameworks(store_path: 
 
     assert {"uvicorn", "httptools", "orjson"} <= modules
     assert not modules & {"fastapi", "starlette", "pydantic", "typer", "rich", "numpy", "simdjson", *BANNED}
+
+
+def test_more_than_a_million_customers_are_trained_on_without_scikit_learn(tmp_path: Path) -> None:
+    """Importing it takes longer than reading and fitting ten million customers."""
+    rows = [f"{18 + i % 60},F,{(i * i) % 90_000},{1 + i % 40}" for i in range(1_000_001)]
+    customers = tmp_path / "customers.csv"
+    customers.write_text("\n".join(["Age,Gender,Income,Purchases", *rows, ""]))
+
+    modules = loaded_modules(TRAIN, str(customers), str(tmp_path / "store"))
+
+    assert "scipy.special" in modules
+    assert not modules & {"sklearn", "skops", "joblib", "scipy.stats", "scipy.optimize", "pandas"}
 
 
 def test_no_garbage_is_looked_for_while_modules_are_imported_and_afterwards_it_is() -> None:

@@ -1,5 +1,6 @@
 #include "lloyd.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #define BLOCK 256 /* records worked on at a time, in the CPU's nearest cache */
@@ -44,9 +45,10 @@ void kernel_lloyd_step(const kernel_step *step, size_t n, size_t k) {
         assign(x, y, step, size, k, nearest, labels);
         memcpy(step->nearest + start, nearest, size * sizeof *nearest);
         for (size_t i = 0; i < size; i++) {
-            step->counts[labels[i]]++;
-            step->sums_x[labels[i]] += x[i];
-            step->sums_y[labels[i]] += y[i];
+            double weight = step->weights ? step->weights[start + i] : 1.0;
+            step->counts[labels[i]] += weight;
+            step->sums_x[labels[i]] += x[i] * weight;
+            step->sums_y[labels[i]] += y[i] * weight;
         }
     }
 }

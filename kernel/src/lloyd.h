@@ -3,15 +3,15 @@
 #define SEGSERVE_KERNEL_LLOYD_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 typedef struct {
     const double *x; /* of the records, n each */
     const double *y;
-    const double *cx; /* of the centroids, k each */
+    const double *weights; /* customers that each record stands for, n; NULL: one each */
+    const double *cx;      /* of the centroids, k each */
     const double *cy;
     double *nearest; /* squared distance of each record to its centroid, n */
-    int64_t *counts; /* records of each cluster, k each */
+    double *counts;  /* customers of each cluster, k each */
     double *sums_x;
     double *sums_y;
 } kernel_step;

@@ -258,13 +258,13 @@ static PyType_Spec sums_spec = {
 
 /* ---- k-means -------------------------------------------------------------------------------------------- */
 
-enum { X, Y, CX, CY, NEAREST, COUNTS, SUMS_X, SUMS_Y, STEP_BUFFERS };
+enum { X, Y, WEIGHTS, CX, CY, NEAREST, COUNTS, SUMS_X, SUMS_Y, STEP_BUFFERS };
 
 /* Tell whether the buffers hold so many data sets of n records and k centroids. */
 static int are_of_shape(const Py_buffer *views, size_t n_sets, size_t n, size_t k) {
     for (int i = 0; i < STEP_BUFFERS; i++) {
-        size_t size = i == X || i == Y || i == NEAREST ? n : k;
-        if ((size_t)views[i].len != n_sets * size * sizeof(double)) {
+        size_t size = i == X || i == Y || i == WEIGHTS || i == NEAREST ? n : k;
+        if (views[i].obj && (size_t)views[i].len != n_sets * size * sizeof(double)) {
             return 0;
         }
     }
@@ -277,11 +277,15 @@ static PyObject *lloyd_step(PyObject *module, PyObject *args) {
     Py_ssize_t n_sets;
     size_t n, k;
     (void)module;
-    if (!PyArg_ParseTuple(args, "nOOOOOOOO:lloyd_step", &n_sets, &objects[X], &objects[Y], &objects[CX], &objects[CY],
-                          &objects[NEAREST], &objects[COUNTS], &objects[SUMS_X], &objects[SUMS_Y])) {
+    if (!PyArg_ParseTuple(args, "nOOOOOOOOO:lloyd_step", &n_sets, &objects[X], &objects[Y], &objects[WEIGHTS],
+                          &objects[CX], &objects[CY], &objects[NEAREST], &objects[COUNTS], &objects[SUMS_X],
+                          &objects[SUMS_Y])) {
         return NULL;
     }
     for (int i = 0; i < STEP_BUFFERS; i++) {
+        if (i == WEIGHTS && objects[i] == Py_None) {
+            continue;
+        }
         if (!get_buffer(objects[i], &views[i], i < NEAREST ? PyBUF_SIMPLE : PyBUF_WRITABLE, sizeof(double))) {
             goto done;
         }
@@ -299,10 +303,15 @@ static PyObject *lloyd_step(PyObject *module, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS
     for (size_t set = 0; set < (size_t)n_sets; set++) {
         kernel_step step = {
-            (double *)views[X].buf + set * n,      (double *)views[Y].buf + set * n,
-            (double *)views[CX].buf + set * k,     (double *)views[CY].buf + set * k,
-            (double *)views[NEAREST].buf + set * n, (int64_t *)views[COUNTS].buf + set * k,
-            (double *)views[SUMS_X].buf + set * k, (double *)views[SUMS_Y].buf + set * k,
+            .x = (double *)views[X].buf + set * n,
+            .y = (double *)views[Y].buf + set * n,
+            .weights = views[WEIGHTS].obj ? (double *)views[WEIGHTS].buf + set * n : NULL,
+            .cx = (double *)views[CX].buf + set * k,
+            .cy = (double *)views[CY].buf + set * k,
+            .nearest = (double *)views[NEAREST].buf + set * n,
+            .counts = (double *)views[COUNTS].buf + set * k,
+            .sums_x = (double *)views[SUMS_X].buf + set * k,
+            .sums_y = (double *)views[SUMS_Y].buf + set * k,
         };
         kernel_lloyd_step(&step, n, k);
     }
@@ -317,9 +326,10 @@ done:
 
 static PyMethodDef functions[] = {
     {"lloyd_step", lloyd_step, METH_VARARGS,
-     "lloyd_step(n_sets, x, y, cx, cy, nearest, counts, sums_x, sums_y)\n--\n\n"
-     "Assign the records of many data sets to the centroids of each; all float64 but the counts, which are int64.\n"
-     "Fills the squared distance of each record to its centroid, and the records and sums of each cluster."},
+     "lloyd_step(n_sets, x, y, weights, cx, cy, nearest, counts, sums_x, sums_y)\n--\n\n"
+     "Assign the records of many data sets to the centroids of each; all float64.\n"
+     "Fills the squared distance of each record to its centroid, and the customers and sums of each cluster.\n"
+     "Weights of None mean that each record is one customer."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -198,8 +198,8 @@ def _train_files(
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(max_workers=1) as imports,
     ):
-        # scikit-learn takes seconds to import, in which millions of records are read and looked at.
-        fitting = imports.submit(_import_trainer)
+        # What fits takes seconds to import, in which records are read and looked at.
+        fitting = imports.submit(_import_trainer, needs_records=_fits_records(files, spark_conf))
         rejects = Path(folder) / REJECTS
         try:
             dataset = _reader(spark_conf, kernel=settings.kernel)(
@@ -232,8 +232,17 @@ def _train_files(
     )
 
 
-def _import_trainer() -> ModuleType:
+def _fits_records(files: Sequence[str], spark_conf: Sequence[str] | None) -> bool:
+    """Tell whether the files seem to have so few records that scikit-learn will fit these themselves."""
+    from service.training.dataset import is_large
+
+    return spark_conf is None and not is_large([Path(file) for file in files])
+
+
+def _import_trainer(*, needs_records: bool) -> ModuleType:
     with importing():
+        if needs_records:
+            importlib.import_module("service.training.record_fit")
         return importlib.import_module("service.training.trainer")
 
 

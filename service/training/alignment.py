@@ -7,15 +7,15 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from service.model import SegmentModel
 from service.partition import Pair
 from service.training.continuity import is_as_good, keep_scale
 from service.training.fit import Fit, fit_pipeline, reorder
 from service.training.lineage import Lineage, Method, Previous, name_family
+from service.training.lloyd import Stepper, step_by_numpy
 from service.training.stability import jaccards
-from service.training.weighted import Weights, count
+from service.training.weighted import Weighting, Weights, count
 from service.transform import Transform
 
 MIN_OVERLAP: Final = 1 / 3
@@ -38,8 +38,8 @@ def fit_aligned(
     transform: Transform,
     seed: int,
     previous: Previous | None,
-    weights: Weights = None,
-    within: Pair = (0.0, 0.0),
+    weighting: Weighting | None = None,
+    stepper: Stepper = step_by_numpy,
 ) -> Aligned:
     """Fit k clusters, with the ids of the previous version where it has the same segments.
 
@@ -49,20 +49,27 @@ def fit_aligned(
         transform: Applied to Spending_Power before scaling.
         seed: Of the random starts.
         previous: The version to continue.
-        weights: How many customers each record stands for, shape (n_samples,).
-        within: Mean squared distance of the customers to the record that stands for them.
+        weighting: The customers that records stand for; None: each for itself.
+        stepper: Of fits with weights; the result does not depend on it.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
     fit_once = partial(
-        fit_pipeline, vectors, k=k, transform=transform, seed=seed, weights=weights, within=within
+        fit_pipeline,
+        vectors,
+        k=k,
+        transform=transform,
+        seed=seed,
+        weighting=weighting,
+        stepper=stepper,
     )
     if previous is None:
         cold = fit_once()
         ids = tuple(range(k))
         family = name_family(cold.partition)
         return Aligned(cold, ids, Lineage(None, Method.COLD, next_id=k, family=family, born=ids))
+    weights = None if weighting is None else weighting.weights
     before = previous.model.label(vectors)
     scale = None
     if k == len(previous.model.centroids):
@@ -105,6 +112,8 @@ def _match(table: npt.NDArray[np.int64], *, previous: Previous) -> list[int]:
 
     Source: Kuhn, 1955, the Hungarian method, by scipy.
     """
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  # takes a while, and few need it
+
     old_ids = previous.model.ids
     overlap = jaccards(table)
     ids = [-1] * table.shape[1]

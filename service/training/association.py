@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.stats import chi2, ncx2
+from scipy.special import chdtr, chdtrc, chndtrinc
 
 from service.training.attributes import Attribute
 from service.training.rounding import round_significant
@@ -78,7 +77,7 @@ def _associate(
     freedom = (seen.shape[0] - 1) * (seen.shape[1] - 1)
     v = float(np.sqrt(statistic / (n * smaller)))
     low, high = (float(np.sqrt(limit / (n * smaller))) for limit in _noncentralities(statistic, freedom))
-    low, high, p = min(low, v), min(max(high, v), 1.0), float(chi2.sf(statistic, freedom))
+    low, high, p = min(low, v), min(max(high, v), 1.0), float(chdtrc(freedom, statistic))
     return Association(
         column=attribute.column,
         cramers_v=round_significant(v),
@@ -111,18 +110,11 @@ def _noncentralities(statistic: float, freedom: int) -> tuple[float, float]:
     Source: Smithson, 2003, "Confidence Intervals", the inversion of the noncentral chi-squared distribution.
     """
     tail = (1 - CONFIDENCE) / 2
-    return _invert(statistic, freedom, 1 - tail), _invert(statistic, freedom, tail)
-
-
-def _invert(statistic: float, freedom: int, probability: float) -> float:
-    def excess(noncentrality: float) -> float:
-        below = ncx2.cdf(statistic, freedom, noncentrality) if noncentrality else chi2.cdf(statistic, freedom)
-        return float(below) - probability
-
-    if excess(0.0) <= 0:
-        return 0.0
-    upper = max(2 * statistic, 1.0) + 20 * np.sqrt(statistic + freedom + 1)
-    return float(brentq(excess, 0.0, upper))
+    low, high = (
+        float(chndtrinc(statistic, freedom, probability)) if chdtr(freedom, statistic) > probability else 0.0
+        for probability in (1 - tail, tail)
+    )
+    return low, high
 
 
 def _sentence(column: str, v: float, low: float, high: float, p: float) -> str:

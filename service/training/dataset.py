@@ -136,11 +136,16 @@ def read_dataset(
         )
         return finish(tally, readers=readers, id_column=id_column, rejects_path=rejects_path)
 
-    guess = sum(estimate_records(path) for path in paths) > large
+    guess = is_large(paths, large=large)
     dataset = read(is_large=guess)
     if (dataset.report.used > large) is not guess:
         dataset = read(is_large=not guess)
     return dataset
+
+
+def is_large(paths: Sequence[Path], *, large: int = LARGE_RECORDS) -> bool:
+    """Tell whether files seem to have so many records that these are summed up in cells."""
+    return sum(estimate_records(path) for path in paths) > large
 
 
 def finish(

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.tree import DecisionTreeClassifier
 
 from service.features import AGE, FEATURE_NAMES, SPENDING_POWER
 from service.training.rounding import round_significant
 from service.training.sampling import draw_positions
+from service.training.tree import Leaf, Node, depth_of, grow
 
 DEPTH: Final = 3
 EXPLAINED_RECORDS: Final = 20_000
@@ -59,6 +59,9 @@ class Box:
         return " and ".join(parts) or f"any {AGE} and {SPENDING_POWER}"
 
 
+EVERYWHERE: Final = Box()
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Hold what sets a segment apart, and how well that fits."""
@@ -95,9 +98,7 @@ def explain_segments(vectors: Floats, labels: npt.NDArray[np.int32], *, k: int, 
     chosen = draw_positions(len(vectors), size=EXPLAINED_RECORDS, seed=seed)
     records, segments = vectors[chosen], labels[chosen]
     leaf = min(MIN_LEAF, max(1, len(records) // (4 * k)))
-    tree = DecisionTreeClassifier(max_depth=DEPTH, min_samples_leaf=leaf, random_state=0).fit(
-        records, segments
-    )
+    tree = grow(records, segments, k=k, depth=DEPTH, leaf=leaf)
     boxes: list[list[Box]] = [[] for _ in range(k)]
     told = np.full(len(records), -1)
     for box, segment in _leaves(tree):
@@ -109,24 +110,18 @@ def explain_segments(vectors: Floats, labels: npt.NDArray[np.int32], *, k: int, 
             for segment in range(k)
         ),
         fidelity=round_significant(float((told == segments).mean())),
-        depth=int(tree.get_depth()),
+        depth=depth_of(tree),
     )
 
 
-def _leaves(tree: DecisionTreeClassifier) -> list[tuple[Box, int]]:
+def _leaves(node: Node, box: Box = EVERYWHERE) -> list[tuple[Box, int]]:
     """Return each leaf's box and segment; leaves of one segment under one question are one."""
-    inner: Any = tree.tree_
-
-    def walk(node: int, box: Box) -> list[tuple[Box, int]]:
-        if inner.children_left[node] < 0:
-            return [(box, int(tree.classes_[inner.value[node][0].argmax()]))]
-        threshold = _plain(float(inner.threshold[node]))
-        below, above = box.cut(int(inner.feature[node]), threshold)
-        leaves = [*walk(inner.children_left[node], below), *walk(inner.children_right[node], above)]
-        segments = {segment for _, segment in leaves}
-        return [(box, segments.pop())] if len(segments) == 1 else leaves
-
-    return walk(0, Box())
+    if isinstance(node, Leaf):
+        return [(box, node.cluster)]
+    below, above = box.cut(node.feature, _plain(node.threshold))
+    leaves = [*_leaves(node.below, below), *_leaves(node.above, above)]
+    segments = {segment for _, segment in leaves}
+    return [(box, segments.pop())] if len(segments) == 1 else leaves
 
 
 def _rule(boxes: Sequence[Box], records: Floats, is_member: npt.NDArray[np.bool_]) -> Rule:

@@ -1,22 +1,19 @@
 """Fit the Pipeline(StandardScaler, KMeans) so that the same records give the same numbers anywhere."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from threadpoolctl import threadpool_limits
 
-from service.features import AGE, SPENDING_POWER
 from service.partition import Pair, Partition
+from service.training.cell_fit import cluster_cells, scale_cells
 from service.training.distinct import check_enough_records
+from service.training.fitted import Clusters, Floats, Scaler
+from service.training.lloyd import Stepper, step_by_numpy
 from service.training.rounding import round_significant
-from service.training.weighted import Weights
+from service.training.weighted import Weighting
 from service.transform import Transform, transform_all, transform_one
 
 N_INIT: Final = 10
@@ -25,11 +22,26 @@ N_INIT: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Hold a fitted pipeline, with its own numbers in plain form."""
+    """Hold a fitted pipeline, its numbers rounded as they are published."""
 
-    pipeline: Pipeline
-    partition: Partition
-    inertia: float
+    transform: Transform
+    scaler: Scaler
+    clusters: Clusters
+
+    @property
+    def partition(self) -> Partition:
+        """Return what assigns records to clusters."""
+        return Partition(
+            transform=self.transform,
+            mean=_pair(self.scaler.mean),
+            scale=_pair(self.scaler.scale),
+            centroids=tuple(_pair(centroid) for centroid in self.clusters.centroids),
+        )
+
+    @property
+    def inertia(self) -> float:
+        """Return the squared distances of all customers to their centroids, in scaled space."""
+        return round_significant(self.clusters.inertia)
 
 
 def fit_pipeline(
@@ -40,10 +52,12 @@ def fit_pipeline(
     seed: int,
     start: Sequence[Pair] | None = None,
     scale: Pair | None = None,
-    weights: Weights = None,
-    within: Pair = (0.0, 0.0),
+    weighting: Weighting | None = None,
+    stepper: Stepper = step_by_numpy,
 ) -> Fit:
     """Fit k clusters, numbered by Spending_Power and then Age of their centroids.
+
+    Records are fitted by scikit-learn; those that stand for several customers each, as it would fit them.
 
     Args:
         vectors: Unscaled features, shape (n_samples, 2), in FEATURE_NAMES order and in a canonical row order.
@@ -52,98 +66,76 @@ def fit_pipeline(
         seed: Of the random starts.
         start: k centroids in the user's units to start from, once, instead of at random; their order is kept.
         scale: To divide by, instead of the standard deviations of these records.
-        weights: How many customers each record stands for, shape (n_samples,); None: one.
-        within: Mean squared distance of the customers to the record that stands for them.
+        weighting: The customers that records stand for; None: each for itself.
+        stepper: Of the fit where there is a weighting; the result does not depend on it.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
     """
     check_enough_records(vectors, k=k)
-    transformed = np.column_stack([vectors[:, 0], transform_all(vectors[:, 1], transform)])
-    scaler = _scaler(transformed, scale=scale, weights=weights, within=within)
-    # Cells are so few that stopping early, as scikit-learn does by default, would save nothing.
-    tol = 1e-4 if weights is None else 0.0
-    if start is None:
-        kmeans = KMeans(n_clusters=k, n_init=N_INIT, random_state=seed, tol=tol)
+    features = np.column_stack([vectors[:, 0], transform_all(vectors[:, 1], transform)])
+    scaler = _scale(features, weighting)
+    if scale is not None:
+        scaler = replace(scaler, scale=np.array(scale), variance=np.array(scale) ** 2)
+    first = None
+    if start is not None:
+        first = scaler.apply(np.array([(age, transform_one(power, transform)) for age, power in start]))
+    scaled = scaler.apply(features)
+    if weighting is None:
+        clusters = _cluster_records(scaled, k=k, seed=seed, start=first)
     else:
-        first = np.array([(age, transform_one(power, transform)) for age, power in start])
-        kmeans = KMeans(n_clusters=k, n_init=1, init=scaler.transform(first), random_state=seed, tol=tol)
-    # Threads wait for each other longer than they compute (findings: 13 ms with one, 898 ms with two),
-    # and with more than one the last bits move.
-    with threadpool_limits(limits=1):
-        kmeans.fit(scaler.transform(transformed), sample_weight=weights)
-    if weights is not None:
+        clusters = cluster_cells(
+            scaled, weighting.weights, k=k, seed=seed, starts=N_INIT, start=first, stepper=stepper
+        )
         # Huygens: what the customers add around the records that stand for them.
-        kmeans.inertia_ += float(weights.sum() * (np.array(within) / scaler.scale_**2).sum())
-    pipeline = Pipeline([("scale", scaler), ("kmeans", kmeans)])
-    _publish(pipeline, is_ordered=start is not None)
-    if transform is Transform.LOG1P:
-        pipeline.steps.insert(0, ("log1p", _log1p_step(vectors[:1])))
-    return _read(pipeline, transform=transform)
+        added = float(weighting.weights.sum() * (np.array(weighting.within) / scaler.scale**2).sum())
+        clusters = replace(clusters, inertia=clusters.inertia + added)
+    return _publish(Fit(transform, scaler, clusters), is_ordered=start is not None)
 
 
 def reorder(fit: Fit, order: Sequence[int]) -> Fit:
-    """Return the fit with its clusters in another order, in the pipeline too.
+    """Return the fit with its clusters in another order.
 
     Args:
-        fit: Is not used any more afterwards.
+        fit: Stays as it is.
         order: The present position of each cluster.
     """
-    kmeans = fit.pipeline["kmeans"]
-    kmeans.cluster_centers_ = np.ascontiguousarray(kmeans.cluster_centers_[list(order)])
-    return _read(fit.pipeline, transform=fit.partition.transform)
+    return replace(fit, clusters=replace(fit.clusters, centroids=fit.clusters.centroids[list(order)]))
 
 
-def _scaler(
-    transformed: npt.NDArray[np.float64], *, scale: Pair | None, weights: Weights, within: Pair
-) -> StandardScaler:
-    """Return a fitted scaler, that divides by `scale` where it is given."""
-    scaler = StandardScaler().fit(transformed, sample_weight=weights)
-    if weights is not None:
-        scaler.n_samples_seen_ = int(weights.sum())
-        scaler.var_ = scaler.var_ + np.array(within)
-        scaler.scale_ = np.sqrt(np.where(scaler.var_ > 0, scaler.var_, 1.0))
-    if scale is not None:
-        scaler.scale_ = np.array(scale)
-        scaler.var_ = scaler.scale_**2
-    return scaler
+def _scale(features: Floats, weighting: Weighting | None) -> Scaler:
+    if weighting is not None:
+        return scale_cells(features, weighting.weights, within=weighting.within)
+    from service.training.record_fit import scale_records  # noqa: PLC0415  # takes a second to import
+
+    return scale_records(features)
 
 
-def _read(pipeline: Pipeline, *, transform: Transform) -> Fit:
-    """Return a fitted pipeline with its numbers in plain form."""
-    scaler, kmeans = pipeline["scale"], pipeline["kmeans"]
-    partition = Partition(
-        transform=transform,
-        mean=tuple(scaler.mean_.tolist()),
-        scale=tuple(scaler.scale_.tolist()),
-        centroids=tuple((x, y) for x, y in kmeans.cluster_centers_.tolist()),
-    )
-    return Fit(pipeline=pipeline, partition=partition, inertia=round_significant(kmeans.inertia_))
+def _cluster_records(scaled: Floats, *, k: int, seed: int, start: Floats | None) -> Clusters:
+    from service.training.record_fit import cluster_records  # noqa: PLC0415  # takes a second to import
+
+    return cluster_records(scaled, k=k, seed=seed, starts=N_INIT, start=start)
 
 
-def _publish(pipeline: Pipeline, *, is_ordered: bool) -> None:
-    """Round what was fitted, and order it unless it is, in the pipeline itself, so that the model agrees."""
-    scaler, kmeans = pipeline["scale"], pipeline["kmeans"]
+def _publish(fit: Fit, *, is_ordered: bool) -> Fit:
+    """Round what was fitted, and order it unless it is."""
     rounded = np.vectorize(round_significant, otypes=[np.float64])
-    scaler.mean_, scaler.scale_, scaler.var_ = (
-        rounded(scaler.mean_),
-        rounded(scaler.scale_),
-        rounded(scaler.var_),
+    scaler, clusters = fit.scaler, fit.clusters
+    centroids: Floats = rounded(clusters.centroids)
+    if not is_ordered:
+        centroids = centroids[np.lexsort((centroids[:, 0], centroids[:, 1]))]
+    return replace(
+        fit,
+        scaler=replace(
+            scaler,
+            mean=rounded(scaler.mean),
+            variance=rounded(scaler.variance),
+            scale=rounded(scaler.scale),
+        ),
+        clusters=replace(clusters, centroids=centroids),
     )
-    centroids = rounded(kmeans.cluster_centers_)
-    order = np.arange(len(centroids)) if is_ordered else np.lexsort((centroids[:, 0], centroids[:, 1]))
-    kmeans.cluster_centers_ = np.ascontiguousarray(centroids[order])
-    # One integer a training record otherwise: size, and a leak of who is where.
-    kmeans.labels_ = np.empty(0, dtype=np.int32)
 
 
-def _log1p_step(example: npt.NDArray[np.float64]) -> ColumnTransformer:
-    """Return the transform as a scikit-learn step, for those who load the pipeline."""
-    step = ColumnTransformer(
-        [
-            (AGE, "passthrough", [0]),
-            (SPENDING_POWER, FunctionTransformer(np.log1p), [1]),
-        ]
-    )
-    step.fit(example)
-    return step
+def _pair(values: Floats) -> Pair:
+    first, second = values.tolist()
+    return first, second

@@ -7,9 +7,8 @@ digest of a model, depend on them. Only IEEE additions and multiplications in a 
 Source: Lloyd, 1982; starts by greedy k-means++: Arthur and Vassilvitskii, 2007.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,38 +47,45 @@ class Centroids:
 class Step:
     """Hold what a step of all data sets found, in arrays of shape (n_datasets, k) but for the first."""
 
-    inertia: Floats
-    """Shape (n_datasets,)."""
-    counts: Labels
+    nearest: Floats
+    """Squared distance of each record to its centroid, shape (n_datasets, n_samples)."""
+    counts: Floats
+    """Customers of each cluster: the sum of its records' weights."""
     sums_x: Floats
     sums_y: Floats
 
 
-Stepper = Callable[[Floats, Floats, Floats, Floats], Step]
-"""Assigns the records of each data set to its centroids: x, y, then the x and y of the centroids."""
+class Stepper(Protocol):
+    """Assigns the records of each data set to its centroids."""
+
+    def __call__(
+        self, x: Floats, y: Floats, cx: Floats, cy: Floats, *, weights: Floats | None = None
+    ) -> Step:
+        """Take the records and the centroids, and how many customers each record stands for; None: one."""
+        ...
 
 
-def step_by_numpy(x: Floats, y: Floats, cx: Floats, cy: Floats) -> Step:
+def step_by_numpy(x: Floats, y: Floats, cx: Floats, cy: Floats, *, weights: Floats | None = None) -> Step:
     """Assign records to centroids by numpy, which is always there."""
     labels, nearest = _assign(x, y, cx, cy)
     shape = cx.shape
-    cells = (labels + np.arange(shape[0])[:, None] * shape[1]).ravel()
-    counts: Labels = np.bincount(cells, minlength=cx.size).reshape(shape)
-    sums_x, sums_y = (
-        np.bincount(cells, weights=values.ravel(), minlength=cx.size).reshape(shape).astype(np.float64)
-        for values in (x, y)
+    clusters = (labels + np.arange(shape[0])[:, None] * shape[1]).ravel()
+    ones = np.ones_like(x) if weights is None else weights
+    counts, sums_x, sums_y = (
+        np.bincount(clusters, weights=values.ravel(), minlength=cx.size).reshape(shape).astype(np.float64)
+        for values in (ones, x * ones, y * ones)
     )
-    return Step(nearest.sum(axis=1), counts, sums_x, sums_y)
+    return Step(nearest, counts, sums_x, sums_y)
 
 
 def step_by_kernel(extension: Any) -> Stepper:
     """Return what assigns records to centroids by the compiled kernel, with the same bits."""
 
-    def step(x: Floats, y: Floats, cx: Floats, cy: Floats) -> Step:
-        nearest, counts = np.empty(x.shape), np.empty(cx.shape, dtype=np.int64)
+    def step(x: Floats, y: Floats, cx: Floats, cy: Floats, *, weights: Floats | None = None) -> Step:
+        nearest, counts = np.empty(x.shape), np.empty(cx.shape)
         sums_x, sums_y = np.empty(cx.shape), np.empty(cx.shape)
-        extension.lloyd_step(len(x), x, y, cx, cy, nearest, counts, sums_x, sums_y)
-        return Step(nearest.sum(axis=1), counts, sums_x, sums_y)
+        extension.lloyd_step(len(x), x, y, weights, cx, cy, nearest, counts, sums_x, sums_y)
+        return Step(nearest, counts, sums_x, sums_y)
 
     return step
 
@@ -125,7 +131,7 @@ def _iterate(x: Floats, y: Floats, cx: Floats, cy: Floats, *, stepper: Stepper) 
         new_x = np.divide(step.sums_x, step.counts, out=cx[running], where=filled)
         new_y = np.divide(step.sums_y, step.counts, out=cy[running], where=filled)
         shift = ((new_x - cx[running]) ** 2 + (new_y - cy[running]) ** 2).sum(axis=1)
-        cx[running], cy[running], inertia[running] = new_x, new_y, step.inertia
+        cx[running], cy[running], inertia[running] = new_x, new_y, step.nearest.sum(axis=1)
         moves = shift > TOLERANCE
         if not moves.any():
             break

@@ -11,7 +11,7 @@ from service.partition import Pair, Partition
 from service.training.cells import AGE_CELLS, OFFSETS, POWER_CELLS, Cells
 from service.training.fit import Fit
 from service.training.rounding import round_significant
-from service.training.weighted import Floats, Weights, mean
+from service.training.weighted import Floats, Weighting, Weights, mean
 from service.transform import Transform, transform_all
 
 _COLUMNS = (AGE, INCOME, PURCHASES, SPENDING_POWER)
@@ -23,9 +23,12 @@ class Population:
 
     columns: Mapping[str, Floats]
     """Age, Income, Purchases and Spending_Power, each (n_samples,)."""
-    weights: Weights = None
-    within: Pair = (0.0, 0.0)
-    """Mean squared distance of customers to their record: of Age, and of transformed Spending_Power."""
+    weighting: Weighting | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """Return how many customers each record stands for, None for one."""
+        return None if self.weighting is None else self.weighting.weights
 
     @property
     def vectors(self) -> Floats:
@@ -45,14 +48,16 @@ class Population:
             powers = powers / (1.0 + fine[SPENDING_POWER]) ** 2
         return cls(
             columns=columns,
-            weights=weights,
-            within=(
-                _within(fine[AGE], columns[AGE][places], ages, counts),
-                _within(
-                    transform_all(fine[SPENDING_POWER], transform),
-                    transform_all(columns[SPENDING_POWER], transform)[places],
-                    powers,
-                    counts,
+            weighting=Weighting(
+                weights,
+                within=(
+                    _within(fine[AGE], columns[AGE][places], ages, counts),
+                    _within(
+                        transform_all(fine[SPENDING_POWER], transform),
+                        transform_all(columns[SPENDING_POWER], transform)[places],
+                        powers,
+                        counts,
+                    ),
                 ),
             ),
         )
@@ -72,9 +77,8 @@ def describe_cells(cells: Cells, population: Population, fit: Fit, *, drawn: int
         drawn: How many records the figures that need records come from.
     """
     partition = fit.partition
-    within = sum(
-        cells.total * part / scale**2 for part, scale in zip(population.within, partition.scale, strict=True)
-    )
+    parts = (0.0, 0.0) if population.weighting is None else population.weighting.within
+    within = sum(cells.total * part / scale**2 for part, scale in zip(parts, partition.scale, strict=True))
     powers = cells.columns()[SPENDING_POWER]
     step = mean(
         8 * powers / np.maximum(powers**0.125 * POWER_CELLS, 1.0) / OFFSETS / 2,

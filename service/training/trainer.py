@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import skops.io
 from threadpoolctl import threadpool_limits
 
 import service
@@ -30,6 +29,7 @@ from service.training.hyperparameters import Hyperparameters
 from service.training.lineage import Lineage, Previous
 from service.training.names import Names
 from service.training.personas import describe_segments
+from service.training.pipeline_file import write_pipeline
 from service.training.population import Population, describe_cells
 from service.training.record import TrainingRecord
 from service.training.report.page import render
@@ -116,8 +116,8 @@ def fit_survey(
             transform=transform,
             seed=seed,
             previous=previous,
-            weights=population.weights,
-            within=population.within,
+            weighting=population.weighting,
+            stepper=survey.stepper,
         )
         on_progress("Fitting", 1, 1)
         on_progress("Describing", 0, 1)
@@ -174,7 +174,7 @@ def _gather(
         model=model,
         files={
             MODEL: model.to_json(),
-            PIPELINE: skops.io.dumps(aligned.fit.pipeline),
+            PIPELINE: write_pipeline(aligned.fit),
             TRAINING: written,
             REPORT: render(TrainingRecord(model, json.loads(written)), provenance),
         },

@@ -1,11 +1,25 @@
 """Take means and quantiles of records that stand for several customers each."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
+
+from service.partition import Pair
 
 Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.float64] | None
 """Customers a record stands for; None: each for itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighting:
+    """Say which customers records stand for."""
+
+    weights: Floats
+    """How many, shape (n_samples,)."""
+    within: Pair = (0.0, 0.0)
+    """Mean squared distance of them to their record: of Age, and of transformed Spending_Power."""
 
 
 def mean(values: Floats, weights: Weights) -> float:

@@ -18,6 +18,7 @@ from service.training.cells import Cells
 from service.training.dataset import read_dataset
 from service.training.hyperparameters import Hyperparameters
 from service.training.lineage import Method, Previous, name_family
+from service.training.pipeline_objects import build_pipeline
 from service.training.population import Population
 from service.training.selection import choose
 from service.training.trainer import TrainedModel, train
@@ -140,8 +141,10 @@ def test_a_matched_pipeline_holds_the_centroids_in_the_order_of_the_ids(
     aligned = align(vectors, previous_of(first), k=6)
     fit = aligned.fit
 
-    assert fit.pipeline["kmeans"].cluster_centers_.tolist() == [list(c) for c in fit.partition.centroids]
-    assert fit.pipeline.predict(vectors).tolist() == fit.partition.assign(vectors).tolist()
+    pipeline = build_pipeline(fit)
+
+    assert pipeline["kmeans"].cluster_centers_.tolist() == [list(c) for c in fit.partition.centroids]
+    assert pipeline.predict(vectors).tolist() == fit.partition.assign(vectors).tolist()
 
 
 def test_the_migration_counts_every_customer(vectors: Vectors, first: TrainedModel) -> None:
@@ -262,8 +265,7 @@ def align_cells(cells: Cells, previous: Previous | None) -> Aligned:
         transform=Transform.NONE,
         seed=42,
         previous=previous,
-        weights=population.weights,
-        within=population.within,
+        weighting=population.weighting,
     )
 
 

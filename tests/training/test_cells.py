@@ -126,8 +126,7 @@ def test_a_fit_of_cells_is_as_good_as_one_of_all_records(transform: Transform, u
         k=4,
         transform=transform,
         seed=42,
-        weights=population.weights,
-        within=population.within,
+        weighting=population.weighting,
     )
 
     def inertia(centroids: Floats) -> float:

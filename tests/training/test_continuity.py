@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pytest
 
 from service.model import Golden, Segment, SegmentModel
-from service.partition import Partition
 from service.training.alignment import fit_aligned
 from service.training.continuity import is_as_good, keep_scale
 from service.training.fit import Fit, fit_pipeline
 from service.training.lineage import Method, Previous
+from service.training.pipeline_objects import build_pipeline
 from service.transform import Transform
 
 Vectors = npt.NDArray[np.float64]
@@ -58,7 +58,7 @@ def test_customers_keep_their_id_however_many_extreme_ones_are_drawn(n_extreme: 
     assert aligned.fit.partition.scale == first.scale
     assert aligned.lineage.kept_share is not None
     assert aligned.lineage.kept_share > 0.95
-    assert aligned.fit.pipeline.predict(drawn).tolist() == aligned.fit.partition.assign(drawn).tolist()
+    assert build_pipeline(aligned.fit).predict(drawn).tolist() == aligned.fit.partition.assign(drawn).tolist()
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,11 @@ def test_a_cold_fit_wins_by_more_than_chance_only() -> None:
     few, many = draw(0, seed=2)[::100], draw(0, seed=2)
     for vectors, is_enough in ((few, True), (many, False)):
         cold = fit(vectors)
-        moved = [(x + 0.25, y) for x, y in cold.partition.centroids]
-        worse = Partition(cold.partition.transform, cold.partition.mean, cold.partition.scale, moved)
-        warm = replace(cold, partition=worse, inertia=cold.inertia * 1.05)
+        moved = np.add(cold.clusters.centroids, [0.25, 0.0])
 
-        assert is_as_good(warm, cold, vectors) is is_enough
-        assert is_as_good(replace(warm, inertia=cold.inertia * 1.01), cold, vectors)
+        def warm(share: float, *, cold: Fit = cold, moved: Vectors = moved) -> Fit:
+            inertia = cold.clusters.inertia * share
+            return replace(cold, clusters=replace(cold.clusters, centroids=moved, inertia=inertia))
+
+        assert is_as_good(warm(1.05), cold, vectors) is is_enough
+        assert is_as_good(warm(1.009), cold, vectors)

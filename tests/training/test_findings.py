@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, ncx2
 from scipy.stats.contingency import association as scipy_association
 
 from service.errors import ConfigurationError
@@ -76,6 +76,9 @@ def test_an_association_is_that_of_scipy() -> None:
 
     assert found.cramers_v == pytest.approx(scipy_association(table, method="cramer"))
     assert found.p == pytest.approx(chi2_contingency(table, correction=False).pvalue)
+    statistic = chi2_contingency(table, correction=False).statistic
+    for limit, probability in ((found.low, 0.975), (found.high, 0.025)):
+        assert ncx2.cdf(statistic, 4, limit**2 * 900 * 2) == pytest.approx(probability)
     assert found.low < found.cramers_v < found.high
     assert list(found.table) == [0, 4, 9]
     assert found.values == ("a", "b", "c")

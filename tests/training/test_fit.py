@@ -4,9 +4,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import skops.io
+from sklearn.cluster import KMeans
+from sklearn.preprocessing import StandardScaler
 
 from service.errors import TrainingError
 from service.training.fit import fit_pipeline
+from service.training.pipeline_file import write_pipeline
+from service.training.pipeline_objects import build_pipeline
 from service.training.rounding import round_significant
 from service.training.sample import sample_customers
 from service.transform import Transform
@@ -24,22 +28,24 @@ def _vectors() -> Vectors:
 def test_pipeline_and_partition_hold_the_same_numbers(vectors: Vectors, transform: Transform) -> None:
     fit = fit_pipeline(vectors, k=4, transform=transform, seed=42)
 
-    assert tuple(fit.pipeline["scale"].mean_.tolist()) == fit.partition.mean
-    assert tuple(fit.pipeline["scale"].scale_.tolist()) == fit.partition.scale
-    assert fit.pipeline["kmeans"].cluster_centers_.tolist() == [list(c) for c in fit.partition.centroids]
-    assert fit.pipeline.predict(vectors).tolist() == fit.partition.assign(vectors).tolist()
+    pipeline = build_pipeline(fit)
+
+    assert tuple(pipeline["scale"].mean_.tolist()) == fit.partition.mean
+    assert tuple(pipeline["scale"].scale_.tolist()) == fit.partition.scale
+    assert pipeline["kmeans"].cluster_centers_.tolist() == [list(c) for c in fit.partition.centroids]
+    assert pipeline.predict(vectors).tolist() == fit.partition.assign(vectors).tolist()
 
 
 def test_without_a_transform_the_steps_are_those_the_user_designed(vectors: Vectors) -> None:
     fit = fit_pipeline(vectors, k=3, transform=Transform.NONE, seed=42)
 
-    assert list(fit.pipeline.named_steps) == ["scale", "kmeans"]
+    assert list(build_pipeline(fit).named_steps) == ["scale", "kmeans"]
 
 
 @pytest.mark.parametrize("transform", list(Transform))
 def test_the_pipeline_loads_without_trusting_anything(vectors: Vectors, transform: Transform) -> None:
     fit = fit_pipeline(vectors, k=4, transform=transform, seed=42)
-    content = skops.io.dumps(fit.pipeline)
+    content = write_pipeline(fit)
 
     assert skops.io.get_untrusted_types(data=content) == []
     assert skops.io.loads(content).predict(vectors).tolist() == fit.partition.assign(vectors).tolist()
@@ -48,7 +54,21 @@ def test_the_pipeline_loads_without_trusting_anything(vectors: Vectors, transfor
 def test_the_pipeline_does_not_remember_who_is_where(vectors: Vectors) -> None:
     fit = fit_pipeline(vectors, k=4, transform=Transform.NONE, seed=42)
 
-    assert len(fit.pipeline["kmeans"].labels_) == 0
+    assert len(build_pipeline(fit)["kmeans"].labels_) == 0
+
+
+def test_the_pipeline_is_as_scikit_learn_leaves_it(vectors: Vectors) -> None:
+    fit = fit_pipeline(vectors, k=4, transform=Transform.NONE, seed=42)
+    scaler = StandardScaler().fit(vectors)
+    kmeans = KMeans(4, n_init=10, random_state=42).fit(scaler.transform(vectors))
+
+    for found, expected in zip(build_pipeline(fit).named_steps.values(), (scaler, kmeans), strict=True):
+        assert vars(found).keys() == vars(expected).keys()
+        for name in vars(expected).keys() - {"cluster_centers_", "labels_", "_n_threads"}:
+            value = getattr(expected, name)
+            assert getattr(found, name) == (value if isinstance(value, str) else pytest.approx(value)), name
+    centroids = build_pipeline(fit)["kmeans"].cluster_centers_
+    assert sorted(centroids.tolist()) == pytest.approx(np.array(sorted(kmeans.cluster_centers_.tolist())))
 
 
 def test_clusters_are_numbered_by_spending_power(vectors: Vectors) -> None:

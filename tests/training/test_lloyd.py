@@ -44,23 +44,33 @@ def test_the_kernel_takes_the_same_step(extension: Any, n: int, k: int) -> None:
     cx[1], cy[1] = random.integers(0, 4, (2, k))
     cx[2, -1] = 1e9  # nobody's
 
-    found, expected = step_by_kernel(extension)(x, y, cx, cy), step_by_numpy(x, y, cx, cy)
+    for weights in (None, np.ceil(random.lognormal(2, 2, x.shape))):
+        found = step_by_kernel(extension)(x, y, cx, cy, weights=weights)
+        expected = step_by_numpy(x, y, cx, cy, weights=weights)
 
-    for name in ("inertia", "counts", "sums_x", "sums_y"):
-        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
-    assert k == 1 or expected.counts[2, -1] == 0
+        for name in ("nearest", "counts", "sums_x", "sums_y"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+        assert expected.counts.sum() == (x.size if weights is None else weights.sum())
+        assert k == 1 or expected.counts[2, -1] == 0
 
 
 def test_the_kernel_refuses_arrays_that_do_not_fit(extension: Any) -> None:
-    x, c, counts = np.ones((2, 5)), np.ones((2, 3)), np.ones((2, 3), dtype=np.int64)
+    x, c = np.ones((2, 5)), np.ones((2, 3))
+    few_records, few_clusters = np.ones((2, 4)), np.ones((2, 2))
 
-    extension.lloyd_step(2, x, x, c, c, x.copy(), counts, c.copy(), c.copy())
-    for sets, nearest, sums in ((2, np.ones((2, 4)), c.copy()), (2, x.copy(), np.ones((2, 2)))):
+    def step(sets: int, *, weights: Any = None, nearest: Any = None, sums: Any = None) -> None:
+        filled = x.copy() if nearest is None else nearest
+        sums_x = c.copy() if sums is None else sums
+        extension.lloyd_step(sets, x, x, weights, c, c, filled, c.copy(), sums_x, c.copy())
+
+    step(2)
+    step(2, weights=x)
+    for wrong in ({"nearest": few_records}, {"sums": few_clusters}, {"weights": few_records}):
         with pytest.raises(ValueError, match="as many records"):
-            extension.lloyd_step(sets, x, x, c, c, nearest, counts, sums, c.copy())
+            step(2, **wrong)
     for sets in (0, -1, 3, 2**40):
         with pytest.raises(ValueError, match=r"data set|as many records"):
-            extension.lloyd_step(sets, x, x, c, c, x.copy(), counts, c.copy(), c.copy())
+            step(sets)
 
 
 def test_records_that_are_alike_do_no_harm() -> None:
