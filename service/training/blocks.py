@@ -92,9 +92,9 @@ def is_plain_file(reader: CustomerReader) -> bool:
 
 
 def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
-    """Divide the records of a CSV file into blocks of whole lines, each in the place of the one before."""
+    """Divide the records of a CSV file into blocks of whole lines, each in the place of the last but one."""
     file = reader.file
-    buffer = bytearray(BLOCK_BYTES)
+    buffer, other = bytearray(BLOCK_BYTES), bytearray(BLOCK_BYTES)
     with file.path.open("rb") as stream:
         for _ in _header_lines(stream, file):
             pass
@@ -103,10 +103,13 @@ def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
             file.done_bytes = stream.tell()
             end = left + read
             cut = buffer.rfind(b"\n", left, end) + 1
-            if cut:
-                yield memoryview(buffer)[:cut]
             left = end - cut
-            buffer[:left] = buffer[cut:end]
+            if cut:
+                if left > len(other):
+                    other = bytearray(len(buffer))
+                other[:left] = memoryview(buffer)[cut:end]
+                yield memoryview(buffer)[:cut]
+                buffer, other = other, buffer
             if left == len(buffer):
                 buffer = buffer + bytes(len(buffer))
         if left:

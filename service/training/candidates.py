@@ -1,5 +1,6 @@
 """Measure every number of clusters that comes into question."""
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ def sweep(
     on_progress(0, len(allowed))
     # numpy lets go of the interpreter's lock. What comes out does not depend on the order, but its last bits
     # on the threads of one multiplication of matrices, which a thread must not set while others multiply.
-    with threadpool_limits(limits=1), ThreadPoolExecutor() as threads:
+    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
         fits = dict(
             zip(
                 allowed,

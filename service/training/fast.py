@@ -1,6 +1,6 @@
 """Take in a large file block by block: plain rows the fastest way, all others by the usual rules."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -12,7 +12,7 @@ from service.training.blocks import Block, Lines, read_blocks
 from service.training.cells import Integers
 from service.training.customers import CustomerReader
 from service.training.reject_texts import Found
-from service.training.row_reader import ReadRows, RowReader
+from service.training.row_reader import Begun, ReadRows, RowReader
 from service.training.source import CustomerFile, RawBatch
 from service.training.tally import CensusTally
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 262_144
 """While modules are imported, the interpreter's lock is lost several times a batch, however large it is."""
 
+Parts = Sequence[tuple[memoryview, Begun | None]]
+"""Lines, and what reads them already."""
+
 Parse = Callable[[Lines, CustomerReader], tuple[Block, list[bytes]] | None]
 """Returns the plain rows of a block and the lines of the odd ones, None where it is not worth it."""
 
@@ -29,19 +32,46 @@ Parse = Callable[[Lines, CustomerReader], tuple[Block, list[bytes]] | None]
 def read_lines(intake: "Intake", rows: RowReader | None, parse: Parse | None) -> Iterator[None]:
     """Take in a CSV file and yield after every block; what neither can read is read by the usual rules."""
     before = intake.reader.file.header_records
-    for text in read_blocks(intake.reader):
-        done, has_more_plain = 0, rows is not None
-        while rows is not None and has_more_plain and done < len(text):
-            below = _tally(intake).census.drawing.below
-            size, records, has_more_plain = rows.read(text[done:], before=before, below=below)
-            done, before = done + size, before + records
-            if rows.is_full or not has_more_plain:
-                _add_rows(intake, rows.take())
-        if done < len(text):
-            before += _add_text(intake, Lines(bytes(text[done:])), before, parse)
+    for parts in _begin_ahead(intake, rows):
+        for text, begun in parts:
+            before, rest = _read_rows(intake, rows, text, before=before, begun=begun)
+            if rest:
+                before += _add_text(intake, Lines(bytes(rest)), before, parse)
         yield
     if rows is not None:
         _add_rows(intake, rows.take())
+
+
+def _begin_ahead(intake: "Intake", rows: RowReader | None) -> Iterator[Parts]:
+    """Yield the parts of each block, when those of the next one are being read."""
+    waiting: Parts | None = None
+    for block in read_blocks(intake.reader):
+        if rows is None:
+            yield [(block, None)]
+            continue
+        begun = rows.begin(block, below=_tally(intake).census.drawing.below)
+        if waiting is not None:
+            yield waiting
+        waiting = begun
+        if rows.draws_all:
+            yield begun
+            waiting = None
+    if waiting is not None:
+        yield waiting
+
+
+def _read_rows(
+    intake: "Intake", rows: RowReader | None, text: memoryview, *, before: int, begun: Begun | None
+) -> tuple[int, memoryview]:
+    """Read as many lines as the kernel reads, and return the records before the others, and these."""
+    has_more_plain = rows is not None
+    while rows is not None and has_more_plain and text:
+        below = _tally(intake).census.drawing.below
+        size, records, has_more_plain = rows.read(text, before=before, below=below, begun=begun)
+        text, before, begun = text[size:], before + records, None
+        if rows.is_full or not has_more_plain:
+            _add_rows(intake, rows.take())
+    return before, text
 
 
 def _add_rows(intake: "Intake", found: ReadRows) -> None:

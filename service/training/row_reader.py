@@ -1,8 +1,10 @@
 """Read the plain rows of CSV by the compiled kernel: no text is made of a field, and no object of a row."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +17,15 @@ from service.training.sums import KernelSums, Summed
 _DELIMITERS: Final = frozenset(",;\t|:")
 _MOST_DRAWN: Final = 4 * DRAWN
 """At a time: where all customers are alike, all of them are drawn."""
+
+_MIN_DIVIDED: Final = 1 << 20
+"""Bytes that are worth more than one thread."""
+
+_LONGEST_LINE: Final = 1 << 16
+"""Where a longer one lies at a border, that border is left out."""
+
+Begun = Future[tuple[Any, ...]]
+"""Reads a part of the lines."""
 
 _KEPT_BYTES: Final = 16 << 20
 """To look at what is kept gives the interpreter's lock away many times: it is done once for many blocks."""
@@ -68,8 +79,9 @@ class RowReader:
             wants_plain: Whether the lines of the plain rows are kept.
         """
         file = reader.file
+        self._threads = [ThreadPoolExecutor(max_workers=1) for _ in sums.compiled]
         places = {source.target: source.positions[0] for source in reader.sources}
-        self._layout = (
+        self._layout: Any = (
             ord(str(file.delimiter)),
             len(file.columns),
             (places[AGE], places[INCOME], places[PURCHASES]),
@@ -101,18 +113,44 @@ class RowReader:
     def _drawn(self) -> int:
         return sum(map(len, self._kept["drawn"])) // _DRAWN_ROW.itemsize
 
-    def read(self, text: memoryview, *, before: int, below: int) -> tuple[int, int, bool]:
+    @property
+    def draws_all(self) -> bool:
+        """Tell whether everybody is still drawn: to begin with more lines would keep too many."""
+        return self._below == PRIME
+
+    def begin(self, text: memoryview, *, below: int) -> list[tuple[memoryview, Begun]]:
+        """Divide whole lines without quotes into parts, and begin to read each in a thread of its own.
+
+        Each is to be read on by `read`, in turn.
+
+        Args:
+            text: The lines.
+            below: Who has a lower hash is drawn.
+        """
+        self._below = min(self._below, below)
+        parts = _divide(text, len(self._threads))
+        return [(part, self._submit(part, thread)) for thread, part in enumerate(parts)]
+
+    def _submit(self, text: memoryview, thread: int) -> Begun:
+        add = self._sums.compiled[thread].add_lines
+        return self._threads[thread].submit(
+            add, text, *self._layout, self._below, _MOST_DRAWN, self._wants_plain
+        )
+
+    def read(
+        self, text: memoryview, *, before: int, below: int, begun: Begun | None = None
+    ) -> tuple[int, int, bool]:
         """Read whole lines without quotes, and return the bytes and rows read, and whether to read on.
 
         Args:
             text: The lines.
             before: Records before them.
             below: Who has a lower hash is drawn.
+            begun: Reads them already.
         """
         self._below = min(self._below, below)
-        size, rows, used, no_purchases, has_more_plain, *found = self._sums.compiled.add_lines(
-            text, *self._layout, self._below, _MOST_DRAWN, self._wants_plain
-        )
+        result = (begun or self._submit(text, 0)).result()
+        size, rows, used, no_purchases, has_more_plain, *found = result
         self._used += used
         self._no_purchases += no_purchases
         for (name, parts), part in zip(self._kept.items(), found, strict=True):
@@ -162,6 +200,17 @@ class RowReader:
             odd=np.frombuffer(kept["odd"], dtype=_UNUSUAL_ROW)["record"],
             odd_lines=kept["odd_lines"],
         )
+
+
+def _divide(text: memoryview, parts: int) -> list[memoryview]:
+    """Divide whole lines into about equal parts of whole lines, fewer where lines or the text are short."""
+    ends = [0]
+    for number in range(1, parts):
+        middle = max(len(text) * number // parts, ends[-1])
+        line = bytes(text[middle : middle + _LONGEST_LINE]).find(b"\n")
+        if len(text) >= _MIN_DIVIDED and line >= 0:
+            ends.append(middle + line + 1)
+    return [text[start:end] for start, end in pairwise([*ends, len(text)]) if end > start]
 
 
 def _number(rows: bytes, first: int) -> bytes:

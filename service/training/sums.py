@@ -1,6 +1,7 @@
 """Add customers up as they come: in cells of the plane, by steps of Income, and by the hash of each."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -18,6 +19,9 @@ _PENDING: Final = 524_288
 """Customers that are summarised at a time: fewer would make many small tables of cells."""
 
 _PARTS: Final = 8
+_MOST_THREADS: Final = 4
+"""Each has cells of its own; what comes before and after takes one thread, and most of the time with more."""
+
 INCOME_STEPS: Final = 16_384
 """Cells a unit of the eighth root of Income: 0.01 % wide at 50,000."""
 
@@ -129,27 +133,40 @@ class ArrowSums:
 class KernelSums:
     """Add up customers by the compiled kernel, in one pass."""
 
-    def __init__(self, extension: Any) -> None:
-        """Begin with nobody."""
+    def __init__(self, extension: Any, *, threads: int = 1) -> None:
+        """Begin with nobody.
+
+        Args:
+            extension: The kernel.
+            threads: How many may add at once.
+        """
         self.extension = extension
-        self.compiled = extension.Sums()
-        """What the extension itself may add to."""
+        self.compiled: Sequence[Any] = [extension.Sums() for _ in range(threads)]
+        """What the extension itself may add to, one a thread; whole numbers add up to the same."""
 
     def add(self, columns: Columns, *, make_cells: Callable[[], Cells] | None = None) -> Integers:
         """Add usable customers."""
         del make_cells
         hashes = np.empty(len(columns[0]), dtype=np.int64)
-        self.compiled.add(*map(np.ascontiguousarray, columns), hashes)
+        self.compiled[0].add(*map(np.ascontiguousarray, columns), hashes)
         return hashes
 
     def finish(self) -> tuple[Cells, Incomes]:
         """Return all who have an Income."""
-        rows = np.frombuffer(self.compiled.cells(), dtype=np.int64).reshape(-1, 8)
-        rows = rows[np.argsort(rows[:, 0])]
-        counts, sums = (np.frombuffer(steps, dtype=np.int64) for steps in self.compiled.incomes())
-        return Cells(rows[:, 0].copy(), rows[:, 1:].copy()), Incomes(counts, sums)
+        parts = [_as_integers(one.cells()).reshape(-1, 8) for one in self.compiled]
+        counts, sums = zip(*(map(_as_integers, one.incomes()) for one in self.compiled), strict=True)
+        return (
+            Cells.join([Cells(rows[:, 0], rows[:, 1:]) for rows in parts]),
+            Incomes(np.sum(counts, axis=0), np.sum(sums, axis=0)),
+        )
 
 
 def make_sums(extension: Any) -> Sums:
     """Return the faster way; the sums are the same."""
-    return ArrowSums() if extension is None else KernelSums(extension)
+    if extension is None:
+        return ArrowSums()
+    return KernelSums(extension, threads=min(os.cpu_count() or 1, _MOST_THREADS))
+
+
+def _as_integers(numbers: bytes) -> Integers:
+    return np.frombuffer(numbers, dtype=np.int64)
