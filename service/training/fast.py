@@ -113,18 +113,19 @@ def _add_text(intake: "Intake", lines: Lines, before: int, parse: Parse | None) 
 
 def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Block]) -> Iterator[None]:
     """Take in a Parquet file, and yield after every part of it."""
-    for raw in _read_ahead(intake.reader.file.batches(rows=BATCH_ROWS)):
-        _add_table(intake, raw, parse(raw.table, intake.reader))
+    batches = intake.reader.file.batches(rows=BATCH_ROWS)
+    for raw, block in _read_ahead((raw, parse(raw.table, intake.reader)) for raw in batches):
+        _add_table(intake, raw, block)
         yield
 
 
-def _read_ahead(batches: Iterator[RawBatch]) -> Iterator[RawBatch]:
-    """Read each batch in a thread while the one before it is taken in."""
+def _read_ahead(parts: Iterator[tuple[RawBatch, Block]]) -> Iterator[tuple[RawBatch, Block]]:
+    """Read each part in a thread while the one before it is taken in."""
     with ThreadPoolExecutor(max_workers=1) as threads:
-        following = threads.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = threads.submit(next, batches, None)
-            yield batch
+        following = threads.submit(next, parts, None)
+        while (part := following.result()) is not None:
+            following = threads.submit(next, parts, None)
+            yield part
 
 
 def _find(intake: "Intake", records: Integers, blamed: Integers) -> Found:
