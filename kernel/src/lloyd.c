@@ -3,15 +3,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BLOCK 256 /* records worked on at a time, in the CPU's nearest cache */
+#include "cpus.h"
 
-/* Vectors of 4 or 8 numbers where the CPU has them, found out as the module is loaded: the same bits, for each number
- * is worked on by the same operations (-ffp-contract=off). */
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define FOR_ALL_CPUS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FOR_ALL_CPUS
-#endif
+#define BLOCK 256 /* records worked on at a time, in the CPU's nearest cache */
 
 FOR_ALL_CPUS
 static void assign(const double *x, const double *y, const kernel_step *step, size_t n, size_t k, double *nearest,

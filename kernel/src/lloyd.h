@@ -1,4 +1,4 @@
-/* One step of k-means on one data set, with the operations of service/training/lloyd.py in their order. */
+/* One step of k-means on one data set, with the operations of service/training/arithmetic.py in their order. */
 #ifndef SEGSERVE_KERNEL_LLOYD_H
 #define SEGSERVE_KERNEL_LLOYD_H
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "customers.h"
+#include "distances.h"
 #include "lloyd.h"
 
 /* ---- buffers -------------------------------------------------------------------------------------------- */
@@ -322,6 +323,89 @@ done:
     return done;
 }
 
+static PyObject *approach(PyObject *module, PyObject *args) {
+    enum { TO_X, TO_Y, OF_X, OF_Y, CLOSEST, SQUARED, SUMS, BUFFERS };
+    PyObject *objects[BUFFERS], *done = NULL;
+    Py_buffer views[BUFFERS] = {{0}};
+    size_t n_sets, n;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOOOOOO:approach", &objects[TO_X], &objects[TO_Y], &objects[OF_X], &objects[OF_Y],
+                          &objects[CLOSEST], &objects[SQUARED], &objects[SUMS])) {
+        return NULL;
+    }
+    for (int i = 0; i < BUFFERS; i++) {
+        if (!get_buffer(objects[i], &views[i], i < SQUARED ? PyBUF_SIMPLE : PyBUF_WRITABLE, sizeof(double))) {
+            goto done;
+        }
+    }
+    n_sets = (size_t)views[OF_X].len / sizeof(double);
+    n = n_sets ? (size_t)views[TO_X].len / sizeof(double) / n_sets : 0;
+    for (int i = 0; i < BUFFERS; i++) {
+        int is_of_sets = i == OF_X || i == OF_Y || i == SUMS;
+        if ((size_t)views[i].len != n_sets * (is_of_sets ? 1 : n) * sizeof(double)) {
+            PyErr_SetString(PyExc_ValueError, "the buffers do not hold as many data sets and records as each other");
+            goto done;
+        }
+    }
+    Py_BEGIN_ALLOW_THREADS
+    for (size_t set = 0; set < n_sets; set++) {
+        const double *x = (double *)views[TO_X].buf + set * n, *y = (double *)views[TO_Y].buf + set * n;
+        ((double *)views[SUMS].buf)[set] =
+            kernel_approach(x, y, n, ((double *)views[OF_X].buf)[set], ((double *)views[OF_Y].buf)[set],
+                            (double *)views[CLOSEST].buf + set * n, (double *)views[SQUARED].buf + set * n);
+    }
+    Py_END_ALLOW_THREADS
+    done = Py_NewRef(Py_None);
+done:
+    release_buffers(views, BUFFERS);
+    return done;
+}
+
+/* Tell whether the borders ascend from 0 to n. */
+static int are_borders(const Py_buffer *borders, size_t n) {
+    const int64_t *places = borders->buf;
+    size_t k = (size_t)borders->len / sizeof *places;
+    int ascend = k > 1 && places[0] == 0 && (uint64_t)places[k - 1] == n;
+    for (size_t cluster = 1; ascend && cluster < k; cluster++) {
+        ascend = places[cluster - 1] <= places[cluster];
+    }
+    return ascend;
+}
+
+static PyObject *sum_distances(PyObject *module, PyObject *args) {
+    enum { OF_X, OF_Y, BORDERS, SUMS, BUFFERS };
+    PyObject *objects[BUFFERS], *done = NULL;
+    Py_buffer views[BUFFERS] = {{0}};
+    size_t n, k;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOOO:sum_distances", &objects[OF_X], &objects[OF_Y], &objects[BORDERS],
+                          &objects[SUMS])) {
+        return NULL;
+    }
+    for (int i = 0; i < BUFFERS; i++) {
+        if (!get_buffer(objects[i], &views[i], i < SUMS ? PyBUF_SIMPLE : PyBUF_WRITABLE, sizeof(double))) {
+            goto done;
+        }
+    }
+    n = (size_t)views[OF_X].len / sizeof(double);
+    if (views[OF_Y].len != views[OF_X].len || !are_borders(&views[BORDERS], n)) {
+        PyErr_SetString(PyExc_ValueError, "the borders do not divide the records");
+        goto done;
+    }
+    k = (size_t)views[BORDERS].len / sizeof(int64_t) - 1;
+    if ((size_t)views[SUMS].len != n * k * sizeof(double)) {
+        PyErr_SetString(PyExc_ValueError, "there must be room for a sum for each record and cluster");
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    kernel_sum_distances(views[OF_X].buf, views[OF_Y].buf, n, views[BORDERS].buf, k, views[SUMS].buf);
+    Py_END_ALLOW_THREADS
+    done = Py_NewRef(Py_None);
+done:
+    release_buffers(views, BUFFERS);
+    return done;
+}
+
 /* ---- the module ----------------------------------------------------------------------------------------- */
 
 static PyMethodDef functions[] = {
@@ -330,6 +414,13 @@ static PyMethodDef functions[] = {
      "Assign the records of many data sets to the centroids of each; all float64.\n"
      "Fills the squared distance of each record to its centroid, and the customers and sums of each cluster.\n"
      "Weights of None mean that each record is one customer."},
+    {"approach", approach, METH_VARARGS,
+     "approach(x, y, cx, cy, closest, squared, sums)\n--\n\n"
+     "Fill in the squared distance of each record to the closest centroid with one more for each data set, and the\n"
+     "sum of these for each data set; all float64."},
+    {"sum_distances", sum_distances, METH_VARARGS,
+     "sum_distances(x, y, borders, sums)\n--\n\n"
+     "Fill in the sum of the distances of each record to all of each cluster; all float64 but the borders, int64."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from service.model import SegmentModel
 from service.partition import Pair
+from service.training.arithmetic import BY_NUMPY, Arithmetic
 from service.training.continuity import is_as_good, keep_scale
 from service.training.fit import Fit, fit_pipeline, reorder
 from service.training.lineage import Lineage, Method, Previous, name_family
-from service.training.lloyd import Stepper, step_by_numpy
 from service.training.stability import jaccards
 from service.training.weighted import Weighting, Weights, count
 from service.transform import Transform
@@ -39,7 +39,7 @@ def fit_aligned(
     seed: int,
     previous: Previous | None,
     weighting: Weighting | None = None,
-    stepper: Stepper = step_by_numpy,
+    arithmetic: Arithmetic = BY_NUMPY,
 ) -> Aligned:
     """Fit k clusters, with the ids of the previous version where it has the same segments.
 
@@ -50,7 +50,7 @@ def fit_aligned(
         seed: Of the random starts.
         previous: The version to continue.
         weighting: The customers that records stand for; None: each for itself.
-        stepper: Of fits with weights; the result does not depend on it.
+        arithmetic: Of fits with weights; the result does not depend on it.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
@@ -62,7 +62,7 @@ def fit_aligned(
         transform=transform,
         seed=seed,
         weighting=weighting,
-        stepper=stepper,
+        arithmetic=arithmetic,
     )
     if previous is None:
         cold = fit_once()

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from service.training.arithmetic import BY_NUMPY, Arithmetic, Floats, Labels
 from service.training.distinct import count_distinct
 from service.training.gap import Gap, measure_gaps
-from service.training.lloyd import Centroids, Floats, Labels, Stepper, fit_many, step_by_numpy
+from service.training.lloyd import Centroids, fit_many
 from service.training.rounding import round_significant
 from service.training.sampling import draw_positions, random_source
 from service.training.silhouette import silhouettes
@@ -78,9 +79,9 @@ class Scaled:
         positions = draw_positions(len(self), size=size, seed=seed)
         return self if len(positions) == len(self) else Scaled(self.x[positions], self.y[positions])
 
-    def fit(self, k: int, *, random: np.random.RandomState, stepper: Stepper) -> Centroids:
+    def fit(self, k: int, *, random: np.random.RandomState, arithmetic: Arithmetic) -> Centroids:
         """Fit k clusters."""
-        return fit_many(self.x[None], self.y[None], k=k, starts=STARTS, random=random, stepper=stepper)
+        return fit_many(self.x[None], self.y[None], k=k, starts=STARTS, random=random, arithmetic=arithmetic)
 
     def label(self, centroids: Centroids) -> Labels:
         """Return the cluster of each record."""
@@ -99,11 +100,11 @@ class _Samples:
     """For the silhouette."""
     counted: Scaled
     """For the shares."""
-    stepper: Stepper
+    arithmetic: Arithmetic
     """Of the fits."""
 
     @classmethod
-    def of(cls, everyone: Scaled, *, seed: int, stepper: Stepper) -> "_Samples":
+    def of(cls, everyone: Scaled, *, seed: int, arithmetic: Arithmetic) -> "_Samples":
         """Draw from all records."""
         records = everyone.sample(sweep_size(len(everyone)), seed=seed)
         return cls(
@@ -111,7 +112,7 @@ class _Samples:
             records=records,
             seen=records.sample(SILHOUETTE_RECORDS, seed=seed),
             counted=everyone.sample(SHARE_RECORDS, seed=seed),
-            stepper=stepper,
+            arithmetic=arithmetic,
         )
 
 
@@ -128,7 +129,7 @@ def sweep(
     transform: Transform,
     seed: int,
     ks: Iterable[int] = CANDIDATES,
-    stepper: Stepper = step_by_numpy,
+    arithmetic: Arithmetic = BY_NUMPY,
     on_progress: Callable[[int, int], None],
 ) -> list[Candidate]:
     """Fit and measure each number of clusters that the records allow.
@@ -138,10 +139,10 @@ def sweep(
         transform: Applied to Spending_Power before scaling.
         seed: Of the samples and of the fits.
         ks: The numbers of clusters.
-        stepper: Of the fits; the result does not depend on it.
+        arithmetic: Of the fits; the result does not depend on it.
         on_progress: Called with the number of fits done and of all.
     """
-    samples = _Samples.of(Scaled.of(vectors, transform=transform), seed=seed, stepper=stepper)
+    samples = _Samples.of(Scaled.of(vectors, transform=transform), seed=seed, arithmetic=arithmetic)
     records = samples.records
     distinct = count_distinct(np.column_stack([records.x, records.y]), enough=MAX_GIVEN + 1)
     allowed = sorted(k for k in set(ks) if 1 < k < min(distinct, MAX_GIVEN + 1))
@@ -152,13 +153,15 @@ def sweep(
         fits = dict(
             zip(
                 allowed,
-                threads.map(lambda k: records.fit(k, random=random_source(seed), stepper=stepper), allowed),
+                threads.map(
+                    lambda k: records.fit(k, random=random_source(seed), arithmetic=arithmetic), allowed
+                ),
                 strict=True,
             )
         )
         inertias = {k: float(fit.inertia[0]) for k, fit in fits.items()}
         gaps = threads.submit(
-            measure_gaps, records.x, records.y, inertias, random=random_source(seed), stepper=stepper
+            measure_gaps, records.x, records.y, inertias, random=random_source(seed), arithmetic=arithmetic
         )
         running = [
             threads.submit(_measure, fits[k], gaps, samples=samples, seed=seed) for k in reversed(allowed)
@@ -180,15 +183,16 @@ def _measure(fit: Centroids, gaps: "Future[dict[int, Gap]]", *, samples: _Sample
         k=k,
         bootstraps=BOOTSTRAPS if samples.total <= LARGE else BOOTSTRAPS_LARGE,
         random=random_source(seed),
-        stepper=samples.stepper,
+        arithmetic=samples.arithmetic,
     )
     share = int(np.bincount(samples.counted.label(fit), minlength=k).min()) / len(samples.counted)
     spread = measure_spread(records.x, records.y, labels, k=k)
+    scores = silhouettes(seen.x, seen.y, seen.label(fit), k=k, arithmetic=samples.arithmetic)
     gap = gaps.result()[k]
     return Candidate(
         k=k,
         inertia=round_significant(float(fit.inertia[0])),
-        silhouette=round_significant(float(silhouettes(seen.x, seen.y, seen.label(fit), k=k).mean())),
+        silhouette=round_significant(float(scores.mean())),
         calinski_harabasz=round_significant(spread.calinski_harabasz),
         davies_bouldin=round_significant(spread.davies_bouldin),
         gap=round_significant(gap.gap),

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from service.partition import Pair
+from service.training.arithmetic import Arithmetic
 from service.training.fitted import Clusters, Floats, Scaler
-from service.training.lloyd import Stepper
 from service.training.sampling import random_source
 
 MAX_ITERATIONS: Final = 300
@@ -46,7 +46,7 @@ def cluster_cells(
     seed: int,
     starts: int,
     start: Floats | None,
-    stepper: Stepper,
+    arithmetic: Arithmetic,
 ) -> Clusters:
     """Fit k clusters until no cell moves any more: there are so few that stopping early would save nothing.
 
@@ -57,11 +57,11 @@ def cluster_cells(
         seed: Of the random starts.
         starts: How many of them; the best one counts.
         start: k centroids to begin at, once, instead, shape (k, 2).
-        stepper: Numpy's or the kernel's; the result does not depend on it.
+        arithmetic: Numpy's or the kernel's; the result does not depend on it.
     """
     middle = scaled.mean(axis=0)
     x, y = np.ascontiguousarray((scaled - middle).T)[:, None]
-    cells = _Cells(x, y, weights[None], stepper)
+    cells = _Cells(x, y, weights[None], arithmetic)
     if start is not None:
         runs = [cells.iterate(start - middle)]
     else:
@@ -89,12 +89,12 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """Hold centred features and weights as a stepper takes them, each of shape (1, n_cells)."""
+    """Hold centred features and weights as a arithmetic takes them, each of shape (1, n_cells)."""
 
     x: Floats
     y: Floats
     weights: Floats
-    stepper: Stepper
+    arithmetic: Arithmetic
 
     def spread(self, k: int, random: np.random.RandomState) -> Floats:
         """Draw k cells to begin at, each the best of a few drawn by their squared distance, shape (k, 2)."""
@@ -119,7 +119,7 @@ class _Cells:
         iterations = 0
         while True:
             iterations += 1
-            step = self.stepper(self.x, self.y, cx, cy, weights=self.weights)
+            step = self.arithmetic.step(self.x, self.y, cx, cy, weights=self.weights)
             counts, sums_x, sums_y = step.counts, step.sums_x, step.sums_y
             if not counts.all():
                 self._fill_empty(cx, cy, step.nearest, counts, sums_x, sums_y)
@@ -132,7 +132,7 @@ class _Cells:
             if stays:
                 break
             if iterations == MAX_ITERATIONS:
-                step = self.stepper(self.x, self.y, cx, cy, weights=self.weights)
+                step = self.arithmetic.step(self.x, self.y, cx, cy, weights=self.weights)
                 break
         inertia = float((step.nearest * self.weights).sum())
         return _Run(np.column_stack([cx[0], cy[0]]), inertia, iterations)

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from service.model import SegmentModel
 from service.partition import Pair, Partition
+from service.training.arithmetic import Floats
 from service.training.fit import Fit
-from service.training.lloyd import Floats
 from service.training.weighted import Weights, mean, total
 from service.transform import Transform, transform_all
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from service.features import SPENDING_POWER
 from service.model import SegmentModel
+from service.training.arithmetic import Arithmetic
 from service.training.association import Association, find_associations
 from service.training.baseline import take_baseline
 from service.training.candidates import Candidate
@@ -70,6 +71,7 @@ def examine(  # noqa: PLR0913  # what is found out depends on all of it
     seed: int,
     population: Population,
     structure: Future[Structure],
+    arithmetic: Arithmetic,
 ) -> Findings:
     """Examine a fitted model.
 
@@ -84,12 +86,13 @@ def examine(  # noqa: PLR0913  # what is found out depends on all of it
         seed: Of all samples.
         population: What was fitted: these records, or cells of more customers.
         structure: What will have been found out meanwhile.
+        arithmetic: Numpy's or the kernel's.
     """
     vectors = np.column_stack([columns[name] for name in model.features])
     chosen = next((one for one in candidates if one.k == choice.k), None)
     in_file_order = np.empty_like(labels)
     in_file_order[order] = labels
-    sample = SilhouetteSample(vectors, labels, model.partition, seed=seed)
+    sample = SilhouetteSample(vectors, labels, model.partition, seed=seed, arithmetic=arithmetic)
     explanation = explain_segments(vectors, labels, k=choice.k, seed=seed)
     return Findings(
         silhouette=sample.mean,

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from service.partition import Pair, Partition
+from service.training.arithmetic import BY_NUMPY, Arithmetic
 from service.training.cell_fit import cluster_cells, scale_cells
 from service.training.distinct import check_enough_records
 from service.training.fitted import Clusters, Floats, Scaler
-from service.training.lloyd import Stepper, step_by_numpy
 from service.training.rounding import round_significant
 from service.training.weighted import Weighting
 from service.transform import Transform, transform_all, transform_one
@@ -53,7 +53,7 @@ def fit_pipeline(
     start: Sequence[Pair] | None = None,
     scale: Pair | None = None,
     weighting: Weighting | None = None,
-    stepper: Stepper = step_by_numpy,
+    arithmetic: Arithmetic = BY_NUMPY,
 ) -> Fit:
     """Fit k clusters, numbered by Spending_Power and then Age of their centroids.
 
@@ -67,7 +67,7 @@ def fit_pipeline(
         start: k centroids in the user's units to start from, once, instead of at random; their order is kept.
         scale: To divide by, instead of the standard deviations of these records.
         weighting: The customers that records stand for; None: each for itself.
-        stepper: Of the fit where there is a weighting; the result does not depend on it.
+        arithmetic: Of the fit where there is a weighting; the result does not depend on it.
 
     Raises:
         TrainingError: There are fewer distinct records than clusters.
@@ -85,7 +85,7 @@ def fit_pipeline(
         clusters = _cluster_records(scaled, k=k, seed=seed, start=first)
     else:
         clusters = cluster_cells(
-            scaled, weighting.weights, k=k, seed=seed, starts=N_INIT, start=first, stepper=stepper
+            scaled, weighting.weights, k=k, seed=seed, starts=N_INIT, start=first, arithmetic=arithmetic
         )
         # Huygens: what the customers add around the records that stand for them.
         added = float(weighting.weights.sum() * (np.array(weighting.within) / scaler.scale**2).sum())

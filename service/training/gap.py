@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from service.training.lloyd import Floats, Stepper, fit_many, step_by_numpy
+from service.training.arithmetic import BY_NUMPY, Arithmetic, Floats
+from service.training.lloyd import fit_many
 
 REFERENCES: Final = 10
 STARTS: Final = 2
@@ -27,7 +28,7 @@ def measure_gaps(
     inertias: Mapping[int, float],
     *,
     random: np.random.RandomState,
-    stepper: Stepper = step_by_numpy,
+    arithmetic: Arithmetic = BY_NUMPY,
 ) -> dict[int, Gap]:
     """Return the gap of each number of clusters.
 
@@ -36,7 +37,7 @@ def measure_gaps(
         y: Second feature.
         inertias: By number of clusters, of the fits to these records.
         random: Where references and starts are drawn from.
-        stepper: Of the fits.
+        arithmetic: Of the fits.
 
     Source: Tibshirani, Walther and Hastie, 2001, with the box along the principal components.
     """
@@ -44,7 +45,9 @@ def measure_gaps(
     gaps = {}
     for k, inertia in inertias.items():
         logs = _logs(
-            fit_many(reference_x, reference_y, k=k, starts=STARTS, random=random, stepper=stepper).inertia
+            fit_many(
+                reference_x, reference_y, k=k, starts=STARTS, random=random, arithmetic=arithmetic
+            ).inertia
         )
         error = float(logs.std() * np.sqrt(1 + 1 / REFERENCES))
         gaps[k] = Gap(float(logs.mean() - _logs(np.array([inertia]))[0]), error)

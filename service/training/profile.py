@@ -10,6 +10,7 @@ import numpy.typing as npt
 from service.features import FEATURE_NAMES
 from service.model import Segment
 from service.partition import Partition
+from service.training.arithmetic import Arithmetic
 from service.training.explanation import Rule
 from service.training.rounding import round_significant
 from service.training.sampling import draw_positions
@@ -44,12 +45,13 @@ class SilhouetteSample:
         partition: Partition,
         *,
         seed: int,
+        arithmetic: Arithmetic,
     ) -> None:
         """Take the sample and measure it, in scaled space."""
         drawn = draw_positions(len(vectors), size=SILHOUETTE_RECORDS, seed=seed)
         self._labels = labels[drawn]
         x, y = partition.scale_all(vectors[drawn])
-        self._values = silhouettes(x, y, self._labels, k=len(partition.centroids))
+        self._values = silhouettes(x, y, self._labels, k=len(partition.centroids), arithmetic=arithmetic)
 
     @property
     def mean(self) -> float:

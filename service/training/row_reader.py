@@ -81,7 +81,7 @@ class RowReader:
         file = reader.file
         self._threads = [ThreadPoolExecutor(max_workers=1) for _ in sums.compiled]
         places = {source.target: source.positions[0] for source in reader.sources}
-        self._layout: Any = (
+        self._layout = (
             ord(str(file.delimiter)),
             len(file.columns),
             (places[AGE], places[INCOME], places[PURCHASES]),
@@ -132,10 +132,9 @@ class RowReader:
         return [(part, self._submit(part, thread)) for thread, part in enumerate(parts)]
 
     def _submit(self, text: memoryview, thread: int) -> Begun:
-        add = self._sums.compiled[thread].add_lines
-        return self._threads[thread].submit(
-            add, text, *self._layout, self._below, _MOST_DRAWN, self._wants_plain
-        )
+        add, layout = self._sums.compiled[thread].add_lines, self._layout
+        below, wants_plain = self._below, self._wants_plain
+        return self._threads[thread].submit(lambda: add(text, *layout, below, _MOST_DRAWN, wants_plain))
 
     def read(
         self, text: memoryview, *, before: int, below: int, begun: Begun | None = None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.training.lloyd import Floats, Labels
+from service.training.arithmetic import Floats, Labels
 
 
 @dataclass(frozen=True, slots=True)

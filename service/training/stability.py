@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from service.training.lloyd import Floats, Labels, Stepper, fit_many, step_by_numpy
+from service.training.arithmetic import BY_NUMPY, Arithmetic, Floats, Labels
+from service.training.lloyd import fit_many
 
 STARTS: Final = 3
 """Starts of a fit to a bootstrap sample."""
@@ -30,7 +31,7 @@ def measure_stability(
     k: int,
     bootstraps: int,
     random: np.random.RandomState,
-    stepper: Stepper = step_by_numpy,
+    arithmetic: Arithmetic = BY_NUMPY,
 ) -> Stability:
     """Fit bootstrap samples, label all records by each fit and compare with `labels`.
 
@@ -41,13 +42,13 @@ def measure_stability(
         k: Number of clusters.
         bootstraps: Number of samples.
         random: Where samples and starts are drawn from.
-        stepper: Of the fits.
+        arithmetic: Of the fits.
 
     Source: Hennig, 2007, "Cluster-wise assessment of cluster stability"; adjusted Rand index: Hubert and
     Arabie, 1985.
     """
     drawn = random.randint(0, len(x), size=(bootstraps, len(x)))
-    fits = fit_many(x[drawn], y[drawn], k=k, starts=STARTS, random=random, stepper=stepper)
+    fits = fit_many(x[drawn], y[drawn], k=k, starts=STARTS, random=random, arithmetic=arithmetic)
     tables = cross_tables(labels, fits.label(x, y), k=k)
     return Stability(
         adjusted_rand=float(np.mean([adjusted_rand(table) for table in tables])),

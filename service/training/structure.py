@@ -6,8 +6,9 @@ from typing import Final
 import numpy as np
 
 from service.features import AGE, SPENDING_POWER
+from service.training.arithmetic import BY_NUMPY, Arithmetic, Floats
 from service.training.candidates import Scaled
-from service.training.lloyd import Floats, Stepper, fit_many, step_by_numpy
+from service.training.lloyd import fit_many
 from service.training.rounding import round_significant
 from service.training.sampling import random_source
 from service.training.silhouette import silhouettes
@@ -38,7 +39,7 @@ class Structure:
     sentence: str
 
 
-def find_structure(scaled: Scaled, *, k: int, seed: int, stepper: Stepper = step_by_numpy) -> Structure:
+def find_structure(scaled: Scaled, *, k: int, seed: int, arithmetic: Arithmetic = BY_NUMPY) -> Structure:
     """Compare the fit of k clusters with fits to shuffled columns.
 
     Shuffling keeps what each column is and destroys what they are together. So this asks about groups that
@@ -51,7 +52,7 @@ def find_structure(scaled: Scaled, *, k: int, seed: int, stepper: Stepper = step
     orders = np.array([random.permutation(len(records)) for _ in range(SHUFFLES)])
     x = np.broadcast_to(records.x, (SHUFFLES + 1, len(records)))
     y = np.concatenate([records.y[None], records.y[orders]])
-    scores = _mean_silhouettes(x, y, k=k, random=random, stepper=stepper)
+    scores = _mean_silhouettes(x, y, k=k, random=random, arithmetic=arithmetic)
     observed, shuffled = float(scores[0]), scores[1:]
     mean, spread = float(shuffled.mean()), float(shuffled.std(ddof=1))
     difference = observed - mean
@@ -69,13 +70,13 @@ def find_structure(scaled: Scaled, *, k: int, seed: int, stepper: Stepper = step
 
 
 def _mean_silhouettes(
-    x: Floats, y: Floats, *, k: int, random: np.random.RandomState, stepper: Stepper
+    x: Floats, y: Floats, *, k: int, random: np.random.RandomState, arithmetic: Arithmetic
 ) -> Floats:
-    fits = fit_many(x, y, k=k, starts=STARTS, random=random, stepper=stepper)
+    fits = fit_many(x, y, k=k, starts=STARTS, random=random, arithmetic=arithmetic)
     labels = fits.label(x, y)
     return np.array(
         [
-            silhouettes(one_x, one_y, one_labels, k=k).mean()
+            silhouettes(one_x, one_y, one_labels, k=k, arithmetic=arithmetic).mean()
             for one_x, one_y, one_labels in zip(x, y, labels, strict=True)
         ]
     )

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from service.compiled import load_kernel
 from service.features import AGE, FEATURE_NAMES, INCOME, PURCHASES, SPENDING_POWER, spending_powers
 from service.settings import KernelUse
+from service.training.arithmetic import Arithmetic, make_arithmetic
 from service.training.candidates import CANDIDATES, Candidate, sweep
 from service.training.dataset import Dataset
 from service.training.distinct import check_enough_records
 from service.training.hyperparameters import Hyperparameters
-from service.training.lloyd import Stepper, make_stepper
 
 OnProgress = Callable[[str, int, int], None]
 """Called with a stage's name, what is done of it and what there is of it."""
@@ -30,7 +30,7 @@ class Survey:
     order: npt.NDArray[np.int64]
     """Where each record stands in the data set."""
     candidates: Sequence[Candidate]
-    stepper: Stepper
+    arithmetic: Arithmetic
     """Of fits of k-means; no result depends on it."""
 
     @property
@@ -64,18 +64,18 @@ def make_survey(
     if given is not None:
         check_enough_records(vectors, k=given)
     extension, _ = load_kernel(kernel)
-    stepper = make_stepper(extension)
+    arithmetic = make_arithmetic(extension)
     candidates = sweep(
         vectors,
         transform=hyperparameters.transform,
         seed=hyperparameters.seed,
         ks=(*CANDIDATES, *([] if given is None else [given])),
-        stepper=stepper,
+        arithmetic=arithmetic,
         on_progress=lambda done, total: on_progress("Choosing k", done, total),
     )
     if used > len(vectors):
         candidates = [replace(one, smallest_size=round(one.smallest_share * used)) for one in candidates]
-    return Survey(dataset, hyperparameters, columns, order, candidates, stepper)
+    return Survey(dataset, hyperparameters, columns, order, candidates, arithmetic)
 
 
 def _canonical_columns(dataset: Dataset) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.int64]]:

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from service.features import SPENDING_POWER
+from service.training.arithmetic import Floats
 from service.training.candidates import Candidate, sweep
-from service.training.lloyd import Floats
 from service.training.rounding import round_significant
 from service.training.weighted import Weights, mean, quantile
 from service.transform import Transform, log1p_all

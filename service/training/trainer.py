@@ -109,7 +109,9 @@ def fit_survey(
     # A thread must not set how many multiply a matrix while others do.
     with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=1) as threads:
         scaled = Scaled.of(survey.vectors, transform=transform)
-        structure = threads.submit(find_structure, scaled, k=choice.k, seed=seed, stepper=survey.stepper)
+        structure = threads.submit(
+            find_structure, scaled, k=choice.k, seed=seed, arithmetic=survey.arithmetic
+        )
         aligned = fit_aligned(
             population.vectors,
             k=choice.k,
@@ -117,7 +119,7 @@ def fit_survey(
             seed=seed,
             previous=previous,
             weighting=population.weighting,
-            stepper=survey.stepper,
+            arithmetic=survey.arithmetic,
         )
         on_progress("Fitting", 1, 1)
         on_progress("Describing", 0, 1)
@@ -134,6 +136,7 @@ def fit_survey(
             seed=seed,
             population=population,
             structure=structure,
+            arithmetic=survey.arithmetic,
         )
     on_progress("Describing", 1, 1)
     summary = None

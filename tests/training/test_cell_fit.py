@@ -9,8 +9,8 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
+from service.training.arithmetic import BY_NUMPY, Arithmetic, make_arithmetic
 from service.training.cell_fit import cluster_cells, scale_cells
-from service.training.lloyd import Stepper, make_stepper, step_by_numpy
 
 Floats = npt.NDArray[np.float64]
 STARTS = 10
@@ -45,7 +45,7 @@ def test_the_centroids_are_those_of_scikit_learn(seed: int, k: int) -> None:
     scaled = expected_scaler.transform(cells)
 
     found = cluster_cells(
-        scaler.apply(cells), weights, k=k, seed=seed, starts=STARTS, start=None, stepper=step_by_numpy
+        scaler.apply(cells), weights, k=k, seed=seed, starts=STARTS, start=None, arithmetic=BY_NUMPY
     )
     expected = fit_by_scikit_learn(scaled, weights, k=k, seed=seed)
 
@@ -65,7 +65,7 @@ def test_a_fit_that_begins_somewhere_ends_where_scikit_learns_does(seed: int) ->
     scaled = scale_cells(cells, weights, within=(0.0, 0.0)).apply(cells)
     start = scaled[np.random.default_rng(seed).integers(0, len(scaled), 5)]
 
-    found = cluster_cells(scaled, weights, k=5, seed=1, starts=STARTS, start=start, stepper=step_by_numpy)
+    found = cluster_cells(scaled, weights, k=5, seed=1, starts=STARTS, start=start, arithmetic=BY_NUMPY)
     expected = fit_by_scikit_learn(scaled, weights, k=5, seed=1, start=start)
 
     assert found.starts == 1
@@ -79,7 +79,7 @@ def test_a_cluster_that_nobody_is_in_gets_the_furthest_cell(far: list[float]) ->
     scaled = scale_cells(cells, weights, within=(0.0, 0.0)).apply(cells)
     start = np.vstack([scaled[:2], [[value, value] for value in far]])
 
-    found = cluster_cells(scaled, weights, k=len(start), seed=1, starts=1, start=start, stepper=step_by_numpy)
+    found = cluster_cells(scaled, weights, k=len(start), seed=1, starts=1, start=start, arithmetic=BY_NUMPY)
     expected = fit_by_scikit_learn(scaled, weights, k=len(start), seed=1, start=start)
 
     assert np.isfinite(found.centroids).all()
@@ -93,7 +93,7 @@ def test_a_lone_cell_that_leaves_its_cluster_leaves_no_hole() -> None:
     scaled = np.array([[0.0, 0.0], [10.0, 0.0], [11.0, 0.0]])
     start = np.array([[-5.0, 0.0], [10.5, 0.0], [99.0, 0.0]])
 
-    found = cluster_cells(scaled, np.ones(3), k=3, seed=1, starts=1, start=start, stepper=step_by_numpy)
+    found = cluster_cells(scaled, np.ones(3), k=3, seed=1, starts=1, start=start, arithmetic=BY_NUMPY)
 
     assert ordered(found.centroids) == [[0.0, 0.0], [10.0, 0.0], [11.0, 0.0]]
     assert found.inertia == 0.0
@@ -119,8 +119,8 @@ def test_the_kernel_changes_no_bit(extension: Any, k: int) -> None:
     cells, weights = make_cells(3)
     scaled = scale_cells(cells, weights, within=(0.0, 0.0)).apply(cells)
 
-    def fit(stepper: Stepper) -> tuple[Any, float, int]:
-        found = cluster_cells(scaled, weights, k=k, seed=4, starts=3, start=None, stepper=stepper)
+    def fit(arithmetic: Arithmetic) -> tuple[Any, float, int]:
+        found = cluster_cells(scaled, weights, k=k, seed=4, starts=3, start=None, arithmetic=arithmetic)
         return found.centroids.tolist(), found.inertia, found.iterations
 
-    assert fit(make_stepper(extension)) == fit(step_by_numpy)
+    assert fit(make_arithmetic(extension)) == fit(BY_NUMPY)

@@ -1,5 +1,6 @@
 """Many fits at once are as good as scikit-learn's one by one, and the same with the same seed."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_samples
 
-from service.training.lloyd import fit_many, step_by_kernel, step_by_numpy
+from service.training.arithmetic import BY_NUMPY, KernelArithmetic
+from service.training.lloyd import fit_many
 from service.training.sampling import draw_positions, random_source
 from service.training.silhouette import silhouettes
 from service.training.stability import adjusted_rand, cross_tables, jaccards
@@ -45,8 +47,8 @@ def test_the_kernel_takes_the_same_step(extension: Any, n: int, k: int) -> None:
     cx[2, -1] = 1e9  # nobody's
 
     for weights in (None, np.ceil(random.lognormal(2, 2, x.shape))):
-        found = step_by_kernel(extension)(x, y, cx, cy, weights=weights)
-        expected = step_by_numpy(x, y, cx, cy, weights=weights)
+        found = KernelArithmetic(extension).step(x, y, cx, cy, weights=weights)
+        expected = BY_NUMPY.step(x, y, cx, cy, weights=weights)
 
         for name in ("nearest", "counts", "sums_x", "sums_y"):
             assert np.array_equal(getattr(found, name), getattr(expected, name)), name
@@ -71,6 +73,60 @@ def test_the_kernel_refuses_arrays_that_do_not_fit(extension: Any) -> None:
     for sets in (0, -1, 3, 2**40):
         with pytest.raises(ValueError, match=r"data set|as many records"):
             step(sets)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 255, 1_500])
+def test_the_kernel_comes_as_close(extension: Any, n: int) -> None:
+    random = np.random.default_rng(n)
+    x, y, closest = random.normal(size=(3, 4, n))
+    cx, cy = random.normal(size=(2, 4))
+    closest = np.abs(closest)
+    closest[1], closest[2] = np.inf, 0.0
+
+    found = KernelArithmetic(extension).approach(x, y, cx, cy, closest)
+    expected = BY_NUMPY.approach(x, y, cx, cy, closest)
+
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    squared = np.minimum((x - cx[:, None]) ** 2 + (y - cy[:, None]) ** 2, closest)
+    assert np.array_equal(expected[0], squared)
+    assert expected[1] == pytest.approx(squared.sum(axis=1))
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 255, 256, 257, 1_500])
+def test_the_kernel_sums_the_same_distances(extension: Any, n: int) -> None:
+    random = np.random.default_rng(n)
+    x, y = random.normal(size=(2, n))
+    borders = np.sort([0, *random.integers(0, n + 1, 4), n // 2, n // 2, n])
+
+    found = KernelArithmetic(extension).sum_distances(x, y, borders)
+    expected = BY_NUMPY.sum_distances(x, y, borders)
+
+    assert np.array_equal(found, expected)
+    apart = np.hypot(x[:, None] - x, y[:, None] - y)
+    for cluster, (start, end) in enumerate(pairwise(borders.tolist())):
+        assert expected[:, cluster] == pytest.approx(apart[:, start:end].sum(axis=1))
+
+
+def test_the_kernel_refuses_distances_that_do_not_fit(extension: Any) -> None:
+    x, c, few = np.ones((2, 5)), np.ones(2), np.ones((2, 4))
+    extension.approach(x, x, c, c, x, x.copy(), c.copy())
+    for wrong in ((x, few, c, c, x, x.copy(), c.copy()), (x, x, c, np.ones(3), x, x.copy(), c.copy())):
+        with pytest.raises(ValueError, match="as many data sets"):
+            extension.approach(*wrong)
+    with pytest.raises(ValueError, match="as many data sets"):
+        extension.approach(x, x, c, c, x, few.copy(), c.copy())
+    with pytest.raises(ValueError, match="as many data sets"):
+        extension.approach(x, x, np.ones(0), np.ones(0), x, x.copy(), np.ones(0))
+
+    one = np.ones(5)
+    extension.sum_distances(one, one, np.array([0, 2, 5]), np.ones((5, 2)))
+    for borders in ([0, 2, 4], [1, 2, 5], [0, 6, 5], [0, -1, 5], [0], []):
+        with pytest.raises(ValueError, match="do not divide"):
+            extension.sum_distances(one, one, np.array(borders, dtype=np.int64), np.ones((5, 2)))
+    with pytest.raises(ValueError, match="do not divide"):
+        extension.sum_distances(one, np.ones(4), np.array([0, 5]), np.ones((5, 1)))
+    with pytest.raises(ValueError, match="room for a sum"):
+        extension.sum_distances(one, one, np.array([0, 2, 5]), np.ones((5, 1)))
 
 
 def test_records_that_are_alike_do_no_harm() -> None:
