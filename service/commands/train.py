@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,8 +33,8 @@ from service.transform import Transform
 
 if TYPE_CHECKING:
     from service.commands.summary import Run
-    from service.settings import KernelUse, Settings
-    from service.training.dataset import Dataset
+    from service.settings import Settings
+    from service.training.dataset import Dataset, Means
     from service.training.hyperparameters import Hyperparameters
     from service.training.lineage import Previous
     from service.training.names import Names
@@ -86,8 +87,11 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Read customers, find segments and write a new model version."""
+    from service.training.ahead import EncodingsAhead
+
+    encodings = EncodingsAhead(Path(file) for file in files or [] if engine is Engine.LOCAL)
     try:
-        from service.training.dataset import read_dataset  # noqa: F401  # needs most of the extra
+        from service.training.dataset import Means
         from service.training.expression import parse_mapping
         from service.training.hyperparameters import Hyperparameters, parse_k
 
@@ -103,15 +107,19 @@ def train(
             raise ConfigurationError("--engine spark needs customer files: name paths, folders or addresses")
         train_job(settings)
         return
+    means = Means(kernel=settings.kernel, find_encoding=encodings.find)
     run = _train_files(
-        files,
+        partial(
+            _reader(None if engine is Engine.LOCAL else spark_conf or [], means=means),
+            files,
+            mapping=parse_mapping(column_map or []),
+            id_column=id_column,
+            decimal=decimal,
+        ),
         Hyperparameters(k=parse_k(k), transform=transform, seed=seed),
         settings=settings,
-        mapping=parse_mapping(column_map or []),
-        id_column=id_column,
-        decimal=decimal,
         previous=previous,
-        spark_conf=None if engine is Engine.LOCAL else spark_conf or [],
+        fits_records=engine is Engine.LOCAL and _are_few(files),
     )
     from service.commands.output import print_json
     from service.commands.summary import print_summary
@@ -166,15 +174,12 @@ def train_job(settings: "Settings") -> None:
 
 
 def _train_files(
-    files: Sequence[str],
+    read: "Callable[..., Dataset]",
     hyperparameters: "Hyperparameters",
     *,
     settings: "Settings",
-    mapping: Mapping[str, str],
-    id_column: str | None,
-    decimal: str,
     previous: str | None,
-    spark_conf: Sequence[str] | None,
+    fits_records: bool,
 ) -> "Run":
     import tempfile
     from concurrent.futures import ThreadPoolExecutor
@@ -199,14 +204,10 @@ def _train_files(
         ThreadPoolExecutor(max_workers=1) as imports,
     ):
         # What fits takes seconds to import, in which records are read and looked at.
-        fitting = imports.submit(_import_trainer, needs_records=_fits_records(files, spark_conf))
+        fitting = imports.submit(_import_trainer, fits_records=fits_records)
         rejects = Path(folder) / REJECTS
         try:
-            dataset = _reader(spark_conf, kernel=settings.kernel)(
-                files,
-                mapping=mapping,
-                id_column=id_column,
-                decimal=decimal,
+            dataset = read(
                 rejects_path=rejects,
                 on_progress=lambda done, total: on_progress("Reading", done, total),
             )
@@ -232,26 +233,25 @@ def _train_files(
     )
 
 
-def _fits_records(files: Sequence[str], spark_conf: Sequence[str] | None) -> bool:
-    """Tell whether the files seem to have so few records that scikit-learn will fit these themselves."""
+def _are_few(files: Sequence[str]) -> bool:
+    """Tell whether files seem to have so few records that scikit-learn will fit these themselves."""
     from service.training.dataset import is_large
 
-    return spark_conf is None and not is_large([Path(file) for file in files])
+    return not is_large([Path(file) for file in files])
 
 
-def _import_trainer(*, needs_records: bool) -> ModuleType:
+def _import_trainer(*, fits_records: bool) -> ModuleType:
     with importing():
-        if needs_records:
+        if fits_records:
             importlib.import_module("service.training.record_fit")
         return importlib.import_module("service.training.trainer")
 
 
-def _reader(spark_conf: Sequence[str] | None, *, kernel: "KernelUse") -> "Callable[..., Dataset]":
+def _reader(spark_conf: Sequence[str] | None, *, means: "Means") -> "Callable[..., Dataset]":
     """Return what reads files into a data set: this machine where no settings of Spark are given."""
-    from service.training.dataset import Means, read_dataset
+    from service.training.dataset import read_dataset
 
     if spark_conf is None:
-        means = Means(kernel=kernel)
         return lambda files, **options: read_dataset([Path(file) for file in files], means=means, **options)
     session = load_session("train")
 

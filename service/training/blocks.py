@@ -4,6 +4,7 @@ Plain is a row of the right width whose numbers are digits, a point and an expon
 every reader here reads those alike. Every other row is found, and judged where all rows of small files are.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,9 @@ from service.training.sums import Columns
 
 BLOCK_BYTES: Final = 16 << 20
 """Whoever imports modules meanwhile takes the interpreter's lock after every block, and keeps it a while."""
+
+BLOCKS_AHEAD: Final = 2
+"""Blocks that may be read while one before them is taken in."""
 
 MAX_ODD: Final = 0.5
 """With more rows that are not plain, a fast reader saves nothing."""
@@ -92,9 +96,13 @@ def is_plain_file(reader: CustomerReader) -> bool:
 
 
 def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
-    """Divide the records of a CSV file into blocks of whole lines, each in the place of the last but one."""
+    """Divide the records of a CSV file into blocks of whole lines.
+
+    A block is overwritten by that which comes BLOCKS_AHEAD + 1 after it.
+    """
     file = reader.file
-    buffer, other = bytearray(BLOCK_BYTES), bytearray(BLOCK_BYTES)
+    buffer = bytearray(BLOCK_BYTES)
+    others = deque(bytearray(BLOCK_BYTES) for _ in range(BLOCKS_AHEAD))
     with file.path.open("rb") as stream:
         for _ in _header_lines(stream, file):
             pass
@@ -105,11 +113,13 @@ def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
             cut = buffer.rfind(b"\n", left, end) + 1
             left = end - cut
             if cut:
-                if left > len(other):
-                    other = bytearray(len(buffer))
-                other[:left] = memoryview(buffer)[cut:end]
+                following = others.popleft()
+                if left > len(following):
+                    following = bytearray(len(buffer))
+                following[:left] = memoryview(buffer)[cut:end]
                 yield memoryview(buffer)[:cut]
-                buffer, other = other, buffer
+                others.append(buffer)
+                buffer = following
             if left == len(buffer):
                 buffer = buffer + bytes(len(buffer))
         if left:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from service.errors import DatasetError
 from service.features import AGE, INCOME, MAX_VALUE, PURCHASES
 from service.training.columns import ColumnMap, Source
+from service.training.dialect import FindEncoding, find_encoding
 from service.training.numbers import Decimal, Flaw, Reading, is_readable, read_numbers
 from service.training.source import FileReport, RawBatch, open_customers
 
@@ -47,9 +48,11 @@ class CustomerBatch:
 class CustomerReader:
     """Read one customer file, batch by batch."""
 
-    def __init__(self, path: Path, *, columns: ColumnMap) -> None:
+    def __init__(
+        self, path: Path, *, columns: ColumnMap, find_encoding: FindEncoding = find_encoding
+    ) -> None:
         """Open the file and find its columns; `read_customers` says what can go wrong."""
-        self.file = open_customers(path)
+        self.file = open_customers(path, find_encoding=find_encoding)
         self.sources = columns.resolve(self.file.columns, name=str(path))
         self.decimal = columns.decimal
         self._kept = 0

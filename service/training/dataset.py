@@ -16,6 +16,7 @@ from service.training.attributes import Attribute
 from service.training.cells import Cells
 from service.training.columns import ColumnMap, locate_columns
 from service.training.customers import CustomerReader
+from service.training.dialect import FindEncoding, find_encoding
 from service.training.expression import fold_name
 from service.training.intake import Progress, estimate_records, take_in
 from service.training.source import FileReport
@@ -31,10 +32,12 @@ LARGE_RECORDS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """Say what may read large files, where it is installed; the result is the same with any of them."""
+    """Say what may read files, where it is installed; the result is the same with any of them."""
 
     kernel: KernelUse = KernelUse.AUTO
     polars: bool = True
+    find_encoding: FindEncoding = find_encoding
+    """Who may have looked at text files before."""
 
 
 ALL_MEANS: Final = Means()
@@ -111,7 +114,7 @@ def read_dataset(
         decimal: What stands before the fraction in text, "." or ",".
         on_progress: Called after every batch.
         large: Above so many usable records they are summed up in cells, and only some are kept.
-        means: What may read large files; the result is the same.
+        means: What may read the files; the result is the same.
 
     Raises:
         ConfigurationError: An option is not accepted, or the kernel must be used and cannot be.
@@ -123,7 +126,9 @@ def read_dataset(
     extension, _ = load_kernel(means.kernel)
 
     def read(*, is_large: bool) -> Dataset:
-        readers = [CustomerReader(path, columns=column_map) for path in paths]
+        readers = [
+            CustomerReader(path, columns=column_map, find_encoding=means.find_encoding) for path in paths
+        ]
         ignored = list_ignored(readers, id_column=id_column)
         tally = CensusTally(ignored, make_sums(extension)) if is_large else RecordTally(ignored)
         take_in(

@@ -4,7 +4,7 @@ import codecs
 import contextlib
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,9 @@ _SENTINEL: Final = "end of file"
 _VOID: Final = " \t\r\n,;|"
 _DECODED_BYTES: Final = 16 << 20
 """At a time: after every read the interpreter's lock may be another thread's for a while."""
+
+FindEncoding = Callable[[Path], tuple[str, int]]
+"""Returns the codec of a text file, and the number of its quotes."""
 
 _FOREIGN: Final = {
     b"PK\x03\x04": "is a zip archive or an Excel workbook; save it as CSV first",

@@ -1,5 +1,6 @@
 """Take in a large file block by block: plain rows the fastest way, all others by the usual rules."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
-from service.training.blocks import Block, Lines, read_blocks
+from service.training.blocks import BLOCKS_AHEAD, Block, Lines, read_blocks
 from service.training.cells import Integers
 from service.training.customers import CustomerReader
 from service.training.reject_texts import Found
@@ -43,21 +44,16 @@ def read_lines(intake: "Intake", rows: RowReader | None, parse: Parse | None) ->
 
 
 def _begin_ahead(intake: "Intake", rows: RowReader | None) -> Iterator[Parts]:
-    """Yield the parts of each block, when those of the next one are being read."""
-    waiting: Parts | None = None
+    """Yield the parts of each block, when those of the next ones are being read."""
+    ahead: deque[Parts] = deque()
     for block in read_blocks(intake.reader):
         if rows is None:
             yield [(block, None)]
             continue
-        begun = rows.begin(block, below=_tally(intake).census.drawing.below)
-        if waiting is not None:
-            yield waiting
-        waiting = begun
-        if rows.draws_all:
-            yield begun
-            waiting = None
-    if waiting is not None:
-        yield waiting
+        ahead.append(rows.begin(block, below=_tally(intake).census.drawing.below))
+        while ahead and (rows.draws_all or len(ahead) > BLOCKS_AHEAD):
+            yield ahead.popleft()
+    yield from ahead
 
 
 def _read_rows(

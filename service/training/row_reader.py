@@ -27,8 +27,8 @@ _LONGEST_LINE: Final = 1 << 16
 Begun = Future[tuple[Any, ...]]
 """Reads a part of the lines."""
 
-_KEPT_BYTES: Final = 16 << 20
-"""To look at what is kept gives the interpreter's lock away many times: it is done once for many blocks."""
+_KEPT_BYTES: Final = 1 << 20
+"""What is kept is taken in while other lines are read, in so small portions that these need not wait."""
 
 _DRAWN_ROW: Final = np.dtype([(AGE, "f8"), (INCOME, "f8"), (PURCHASES, "f8"), ("hash", "i8")])
 _UNUSUAL_ROW: Final = np.dtype([("record", "i8"), ("kind", "i8")])

@@ -20,6 +20,7 @@ import pyarrow.parquet
 from service.errors import DatasetError
 from service.training.dialect import (
     BLOCK_BYTES,
+    FindEncoding,
     find_encoding,
     is_parquet,
     locate,
@@ -68,7 +69,7 @@ class RawBatch:
 class CustomerFile:
     """Hold an open file: what it is, its columns, and how far it has been read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, find_encoding: FindEncoding = find_encoding) -> None:
         """Find out what the file is; `open_customers` says what can go wrong."""
         self.path = path
         self.format: Literal["csv", "parquet"] = "parquet" if is_parquet(path) else "csv"
@@ -204,8 +205,12 @@ class CustomerFile:
         return records
 
 
-def open_customers(path: Path) -> CustomerFile:
+def open_customers(path: Path, *, find_encoding: FindEncoding = find_encoding) -> CustomerFile:
     """Open a CSV or Parquet file.
+
+    Args:
+        path: Of the file.
+        find_encoding: Returns the codec of a text file, and the number of its quotes.
 
     Raises:
         DatasetError: There is no such file, or it is not readable, empty, or neither CSV nor Parquet.
@@ -215,7 +220,7 @@ def open_customers(path: Path) -> CustomerFile:
             raise DatasetError(f"{path} is a folder; name the files in it")
         if path.exists() and not path.is_file():
             raise DatasetError(f"{path} is not a regular file; it is read more than once")
-        return CustomerFile(path)
+        return CustomerFile(path, find_encoding=find_encoding)
     except (pa.ArrowException, UnicodeDecodeError) as exc:  # names of columns are text, or damaged
         raise DatasetError(f"{path} cannot be read as Parquet: it is damaged or incomplete") from exc
     except OSError as exc:
