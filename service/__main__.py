@@ -7,6 +7,7 @@ import importlib
 import sys
 
 from service.exits import leave, run
+from service.imports import importing
 
 
 def main() -> None:
@@ -16,7 +17,9 @@ def main() -> None:
         options = serve.read_options(sys.argv[2:])
         if options is not None:
             leave(run(lambda: serve.start(**options)))
-    importlib.import_module("service.cli").main()
+    with importing():
+        cli = importlib.import_module("service.cli")
+    cli.main()
 
 
 if __name__ == "__main__":

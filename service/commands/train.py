@@ -91,9 +91,10 @@ def train(
 
     encodings = EncodingsAhead(Path(file) for file in files or [] if engine is Engine.LOCAL)
     try:
-        from service.training.dataset import Means
-        from service.training.expression import parse_mapping
-        from service.training.hyperparameters import Hyperparameters, parse_k
+        with importing():
+            from service.training.dataset import Means
+            from service.training.expression import parse_mapping
+            from service.training.hyperparameters import Hyperparameters, parse_k
 
         _check_installed("sklearn", "skops")
     except ModuleNotFoundError as exc:

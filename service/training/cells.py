@@ -12,18 +12,20 @@ what is summed are integers, so that no order, chunk or shard changes a sum.
     GROUP BY cell: count, sum(u), sum(u * u), sum(v), sum(v * v), sum(floor(i * 1024 + 0.5)), the same of p
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from service.features import AGE, INCOME, PURCHASES, SPENDING_POWER
+from service.training.expressions import nw
 
 LARGEST: Final = 2.0**38
 """What is above counts as this much, 275 thousand millions, so that no sum overflows."""
@@ -102,7 +104,7 @@ class Cells:
     """Customers, then the sums in the order of `summarise`, shape (n_cells, 7)."""
 
     @classmethod
-    def of(cls, *tables: pa.Table) -> "Cells":
+    def of(cls, *tables: pa.Table) -> Cells:
         """Join the tables of `summarise`, of the same cells or of others."""
         if not tables:
             return cls(np.empty(0, dtype=np.int64), np.empty((0, len(_SUMS)), dtype=np.int64))
@@ -117,13 +119,13 @@ class Cells:
         )
 
     @classmethod
-    def of_records(cls, ages: Floats, incomes: Floats, purchases: Floats, counts: Integers) -> "Cells":
+    def of_records(cls, ages: Floats, incomes: Floats, purchases: Floats, counts: Integers) -> Cells:
         """Summarise usable customers by pyarrow, each so many times; shape (n_samples,) all."""
         table = pa.table({AGE: ages, INCOME: incomes, PURCHASES: purchases, "n": counts})
         return cls.of(summarise(nw.from_native(table, eager_only=True)).to_native())
 
     @classmethod
-    def join(cls, parts: Sequence["Cells"]) -> "Cells":
+    def join(cls, parts: Sequence[Cells]) -> Cells:
         """Add up what several parts of the data hold."""
         numbers = np.concatenate([part.numbers for part in parts])
         order = np.argsort(numbers, kind="stable")

@@ -1,6 +1,7 @@
 """Count customers in one pass, in memory that does not grow with them: cells, incomes, and some of them."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,14 +126,20 @@ class Census:
             raise DatasetError(
                 f"None of the {self.used} usable records has an Income, so none can be filled in"
             )
-        cells, known = self.sums.finish()
-        median = known.median()
+        with ThreadPoolExecutor(max_workers=1) as threads:
+            summing = threads.submit(self.sums.finish)
+
+            def find_median() -> float:
+                return summing.result()[1].median()
+
+            columns, is_missing, attributes = self.drawing.records(find_median)
+        cells, _ = summing.result()
+        median = find_median()
         if self._unknown:
             ages, counts, purchases = _join_alike(self._unknown)
             incomes = np.full(len(ages), median)
             alike = Cells.of_records(ages, incomes, purchases, counts.astype(np.int64))
             cells = Cells.join([cells, alike])
-        columns, is_missing, attributes = self.drawing.records(median)
         ages, incomes, purchases = columns.values()
         return Counted(
             cells=cells,

@@ -128,12 +128,12 @@ class Drawing:
         self._parts, self._rows = [table], table.num_rows
 
     def records(
-        self, income: float
+        self, income: Callable[[], float]
     ) -> tuple[dict[str, Floats], npt.NDArray[np.bool_], tuple[Attribute, ...]]:
         """Return the customers drawn in an order of their own, where Income was missing, and their columns.
 
         Args:
-            income: Taken where there is none.
+            income: Returns what is taken where there is none; asked for late.
         """
         self._compact()
         keys = ["hash", *_NUMBERS, *(_key(name) for name in self._columns)]
@@ -142,7 +142,7 @@ class Drawing:
         table = table.take(pa.array(places))
         numbers = {name: table[name].to_numpy().astype(np.float64) for name in _NUMBERS}
         is_missing = np.isnan(numbers[INCOME])
-        numbers[INCOME][is_missing] = income
+        numbers[INCOME][is_missing] = income()
         attributes = []
         for name, column in self._columns.items():
             values: dict[str, int] = {}

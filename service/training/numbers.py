@@ -6,16 +6,19 @@ one currency and the separators of correct groups of three, a value is a number 
 disagree: DuckDB takes 1_000, Spark 12f, pandas ' 12', Python full-width digits; polars and pyarrow do not.
 """
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, Literal
 
-import narwhals as nw
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from service.training.expressions import nw
 
 Decimal = Literal[".", ","]
 
