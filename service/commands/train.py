@@ -28,7 +28,7 @@ from service.errors import (
     MissingExtraError,
     ModelNotFoundError,
 )
-from service.imports import importing
+from service.imports import beside_others, importing
 from service.transform import Transform
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _are_few(files: Sequence[str]) -> bool:
 
 
 def _import_trainer(*, fits_records: bool) -> ModuleType:
-    with importing():
+    with importing(), beside_others():
         if fits_records:
             importlib.import_module("service.training.record_fit")
         return importlib.import_module("service.training.trainer")

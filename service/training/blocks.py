@@ -21,6 +21,9 @@ from service.training.sums import Columns
 BLOCK_BYTES: Final = 16 << 20
 """Whoever imports modules meanwhile takes the interpreter's lock after every block, and keeps it a while."""
 
+FIRST_BYTES: Final = 6 << 20
+"""Of the first block, by whose end most files have told which hashes are too high to be drawn."""
+
 BLOCKS_AHEAD: Final = 2
 """Blocks that may be read while one before them is taken in."""
 
@@ -106,8 +109,9 @@ def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
     with file.path.open("rb") as stream:
         for _ in _header_lines(stream, file):
             pass
-        left = 0
-        while read := stream.readinto(memoryview(buffer)[left:]):
+        left, wanted = 0, FIRST_BYTES
+        while read := stream.readinto(memoryview(buffer)[left : left + wanted]):
+            wanted = BLOCK_BYTES
             file.done_bytes = stream.tell()
             end = left + read
             cut = buffer.rfind(b"\n", left, end) + 1

@@ -45,6 +45,9 @@ _KEPT: Final = (
 )
 """What the kernel returns beside counts."""
 
+_TAKEN_IN: Final = ("plain_lines", "missing", "missing_lines", "odd", "odd_lines")
+"""Of those what takes most time afterwards; the drawn become fewer meanwhile."""
+
 _NUMBERED: Final = ("missing", "odd")
 
 
@@ -106,7 +109,7 @@ class RowReader:
     @property
     def is_full(self) -> bool:
         """Tell whether so much is kept that it should be taken."""
-        kept = sum(len(part) for parts in self._kept.values() for part in parts)
+        kept = sum(len(part) for name in _TAKEN_IN for part in self._kept[name])
         return kept > _KEPT_BYTES or self._drawn > _MOST_DRAWN
 
     @property
@@ -174,6 +177,8 @@ class RowReader:
 
     def take(self) -> ReadRows:
         """Return what is kept, and keep it no longer."""
+        if self._drawn > 2 * DRAWN:
+            self._cut()
         kept = {name: b"".join(parts) for name, parts in self._kept.items()}
         for parts in self._kept.values():
             parts.clear()
