@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -94,7 +95,28 @@ def text_of(column: pa.ChunkedArray) -> pa.StringArray:
     """Return each value as Python writes it, nothing where there is none."""
     if pa.types.is_integer(column.type) or pa.types.is_string(column.type):
         return pc.fill_null(column.cast(pa.string()), "").combine_chunks()
+    texts = _write_floats(column.combine_chunks()) if pa.types.is_float64(column.type) else None
+    if texts is not None:
+        return texts
     return pa.array(["" if value is None else str(value) for value in column.to_pylist()], pa.string())
+
+
+def _write_floats(values: pa.DoubleArray) -> pa.StringArray | None:
+    """Return numbers as Python writes them, None where it would write one with an exponent, or as a word.
+
+    orjson writes the same digits in a tenth of the time, but 1e16 for 1e+16 and null for nan.
+    """
+    numbers = values.fill_null(0.0).to_numpy()
+    sizes = np.abs(numbers)
+    if not len(numbers) or not ((sizes == 0) | ((sizes >= 1e-4) & (sizes < 1e16))).all():
+        return None
+    text = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+    commas = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(","))
+    offsets = np.concatenate([[0], commas - np.arange(len(commas)), [len(text) - len(commas)]])
+    texts = pa.StringArray.from_buffers(
+        len(numbers), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(text.replace(b",", b""))
+    )
+    return pc.if_else(values.is_null(), "", texts)
 
 
 def _join(*fields: pa.StringArray, file: str, found: Found) -> pa.StringArray:

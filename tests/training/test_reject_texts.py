@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from service.training.reject_texts import Found, Waiting, join_lines, join_rows
+from service.training.reject_texts import Found, Waiting, join_lines, join_rows, text_of
 
 PROBLEMS = [("Age", "Age is missing"), ('a "b", c', "it,\nis odd")]
 
@@ -62,6 +62,26 @@ def test_rows_are_written_as_by_a_csv_writer() -> None:
 @pytest.mark.parametrize("note", ["a,b", 'a"b', "a\nb", "a\rb"])
 def test_rows_that_need_quotes_are_left_to_a_csv_writer(note: str) -> None:
     assert join_rows(pa.table({"Age": [1, 2], "Note": ["a", note]}), file="x.parquet", found=found(2)) is None
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 1e16, -1e300, 9e-5, 5e-324, float("nan"), float("-inf"), 9.9999e15, 1e-4]
+)
+def test_numbers_are_written_as_by_python(odd: float | None) -> None:
+    random = np.random.default_rng(1)
+    plain = [*np.exp(random.normal(0, 9, 2_000)).clip(1e-4, 9e15).tolist(), 0.0, -0.0, 100.0, 0.1 + 0.2, -2.5]
+    values = [None, *plain, None, odd]
+
+    texts = text_of(pa.chunked_array([values[:700], values[700:]], pa.float64()))
+
+    assert texts.to_pylist() == ["" if value is None else str(value) for value in values]
+
+
+@pytest.mark.parametrize("values", [[], [None], [7.0], [None, None]])
+def test_few_numbers_are_numbers_too(values: list[float | None]) -> None:
+    texts = text_of(pa.chunked_array([values], pa.float64()))
+
+    assert texts.to_pylist() == ["" if value is None else str(value) for value in values]
 
 
 def test_waiting_rejects_come_in_the_order_of_the_lines() -> None:
