@@ -34,6 +34,7 @@ class LargeResults:
 
 GROUP_CSV, GROUP_PARQUET = "GROUP BY, CSV", "GROUP BY, Parquet"
 TRAIN_CSV, TRAIN_PARQUET = "segserve train, CSV", "segserve train, Parquet"
+SKLEARN_CSV = "scikit-learn, one start, CSV"
 SKLEARN = "scikit-learn, one start, Parquet"
 SKLEARN_TEN = "scikit-learn, ten starts, Parquet"
 """As segserve fits records, up to a million."""
@@ -82,8 +83,12 @@ def run_large(folder: Path, *, records: int, rounds: int, log: Callable[[str], N
             ]
             if differ > records * MOST_DIFFER:
                 raise RuntimeError(f"{differ:,} customers have another segment by polars' expressions")
-            for what, starts in ((SKLEARN, "1"), (SKLEARN_TEN, "10")):
-                fitted = json.loads(take(what, ["bench.yardsticks", "fit", str(parquet), str(model), starts]))
+            for what, source, starts in (
+                (SKLEARN_CSV, csv, "1"),
+                (SKLEARN, parquet, "1"),
+                (SKLEARN_TEN, parquet, "10"),
+            ):
+                fitted = json.loads(take(what, ["bench.yardsticks", "fit", str(source), str(model), starts]))
                 # The comparison of the inertias is no part of it.
                 runs[-1] = Run(number, what, fitted["wall_s"], fitted["cpu_s"], fitted["peak_mb"])
                 ratios.append(fitted["inertia_ratio"])

@@ -27,7 +27,7 @@ _LONGEST_LINE: Final = 1 << 16
 Begun = Future[tuple[Any, ...]]
 """Reads a part of the lines."""
 
-_KEPT_BYTES: Final = 1 << 20
+_KEPT_BYTES: Final = 4 << 20
 """What is kept is taken in while other lines are read, in so small portions that these need not wait."""
 
 _DRAWN_ROW: Final = np.dtype([(AGE, "f8"), (INCOME, "f8"), (PURCHASES, "f8"), ("hash", "i8")])
