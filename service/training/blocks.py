@@ -101,11 +101,12 @@ def is_plain_file(reader: CustomerReader) -> bool:
 def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
     """Divide the records of a CSV file into blocks of whole lines.
 
-    A block is overwritten by that which comes BLOCKS_AHEAD + 1 after it.
+    A block stays as it is until BLOCKS_AHEAD more have been taken, and another is asked for.
     """
     file = reader.file
     buffer = bytearray(BLOCK_BYTES)
-    others = deque(bytearray(BLOCK_BYTES) for _ in range(BLOCKS_AHEAD))
+    # The end of a block is copied into the next one before that is asked for: one more than are in use.
+    others = deque(bytearray(BLOCK_BYTES) for _ in range(BLOCKS_AHEAD + 1))
     with file.path.open("rb") as stream:
         for _ in _header_lines(stream, file):
             pass

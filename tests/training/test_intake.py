@@ -1,5 +1,7 @@
 """Large files give the same rejects, cells and model, whatever reads them."""
 
+import os
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,8 @@ import pyarrow.parquet
 import pytest
 
 from service.settings import KernelUse
-from service.training import blocks, fast, plain, table_reader
+from service.training import blocks, drawing, fast, plain, row_reader, table_reader
+from service.training.customers import read_customers
 from service.training.dataset import Dataset, Means, read_dataset
 from service.training.dialect import find_encoding
 from service.training.drawing import DRAWN
@@ -82,12 +85,27 @@ def fit(
     return train(dataset, hyperparameters, kernel=kernel, on_progress=lambda *_: None)
 
 
+def divide(monkeypatch: pytest.MonkeyPatch, *, block_bytes: int) -> None:
+    """Have small files read in many blocks, each by three threads, while others are taken in."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(row_reader, "_MIN_DIVIDED", 0)
+    monkeypatch.setattr(row_reader, "_KEPT_BYTES", 1_000)
+    monkeypatch.setattr(row_reader, "_MOST_DRAWN", 500)
+    monkeypatch.setattr(row_reader, "DRAWN", 100)
+    monkeypatch.setattr(drawing, "DRAWN", 100)
+    monkeypatch.setattr(blocks, "FIRST_BYTES", block_bytes // 2)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("block_bytes", [1 << 24, 4_000])
+@pytest.mark.parametrize("cut", ["whole", "divided"])
 def test_every_reader_gives_the_same(
-    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int
+    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int, cut: str
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
+    if cut == "divided":
+        divide(monkeypatch, block_bytes=block_bytes)
     path = write(tmp_path / "customers.csv", lines(3000), end=end)
 
     fast, fast_rejects = read(path, tmp_path, means, id_column="CustomerID")
@@ -269,9 +287,12 @@ def test_the_same_are_drawn_of_many_different_customers(means: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("odd", ["7,035,Male,5,1", "7,35,Male,5,1\r8,36,Male,5,1"], ids=["number", "return"])
+@pytest.mark.parametrize("cut", ["whole", "divided"])
 def test_what_a_fast_reader_stops_at_is_read_by_the_usual_rules(
-    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+    means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str, cut: str
 ) -> None:
+    if cut == "divided":
+        divide(monkeypatch, block_bytes=1 << 24)
     stopped = []
     by_kernel = RowReader.read
 
@@ -421,3 +442,23 @@ def test_parquet_s_text_is_left_to_readers_of_text(extension: Any, tmp_path: Pat
         assert rejects == found[0][1]
         assert dataset.cells is not None
         assert dataset.cells.digest == found[0][0].cells.digest  # type: ignore[union-attr]
+
+
+def test_a_block_stays_as_it_is_while_others_are_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1_000)
+    monkeypatch.setattr(blocks, "FIRST_BYTES", 700)
+    path = write(tmp_path / "customers.csv", lines(500))
+    reader = read_customers(path, mapping={})
+    ahead: deque[tuple[memoryview, bytes]] = deque()
+    seen = b""
+
+    for block in blocks.read_blocks(reader):
+        assert all(bytes(text) == as_read for text, as_read in ahead)
+        ahead.append((block, bytes(block)))
+        seen += bytes(block)
+        if len(ahead) > blocks.BLOCKS_AHEAD:
+            ahead.popleft()
+
+    assert seen == path.read_bytes().partition(b"\n")[2]
