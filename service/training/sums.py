@@ -138,9 +138,10 @@ class KernelSums:
 
         Args:
             extension: The kernel.
-            threads: How many may add at once.
+            threads: How many may add beside whoever calls `add`.
         """
         self.extension = extension
+        self._own = extension.Sums()
         self.compiled: Sequence[Any] = [extension.Sums() for _ in range(threads)]
         """What the extension itself may add to, one a thread; whole numbers add up to the same."""
 
@@ -148,13 +149,14 @@ class KernelSums:
         """Add usable customers."""
         del make_cells
         hashes = np.empty(len(columns[0]), dtype=np.int64)
-        self.compiled[0].add(*map(np.ascontiguousarray, columns), hashes)
+        self._own.add(*map(np.ascontiguousarray, columns), hashes)
         return hashes
 
     def finish(self) -> tuple[Cells, Incomes]:
         """Return all who have an Income."""
-        parts = [_as_integers(one.cells()).reshape(-1, 8) for one in self.compiled]
-        counts, sums = zip(*(map(_as_integers, one.incomes()) for one in self.compiled), strict=True)
+        everyone = [self._own, *self.compiled]
+        parts = [_as_integers(one.cells()).reshape(-1, 8) for one in everyone]
+        counts, sums = zip(*(map(_as_integers, one.incomes()) for one in everyone), strict=True)
         return (
             Cells.join([Cells(rows[:, 0], rows[:, 1:]) for rows in parts]),
             Incomes(np.sum(counts, axis=0), np.sum(sums, axis=0)),

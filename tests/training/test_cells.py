@@ -1,5 +1,6 @@
 """Cells sum customers up with the same bits on every engine, and give nearly the fit of the records."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import narwhals as nw
@@ -68,6 +69,27 @@ def test_the_kernel_sums_customers_up_to_the_same_integers(extension: Any) -> No
     assert np.array_equal(steps.counts, expected_steps.counts)
     assert np.array_equal(steps.sums, expected_steps.sums)
     assert steps.median() == expected_steps.median()
+
+
+def test_customers_are_added_while_threads_read_others(extension: Any) -> None:
+    """Only one at a time may add to a kernel's sums, and who adds has some of its own."""
+    n, rows = 3_000_000, []
+    sums = KernelSums(extension, threads=2)
+    text = b"40,30000,3\n" * n
+    some = (np.full(10, 40.0), np.full(10, 30_000.0), np.full(10, 3.0))
+
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        reading = [
+            threads.submit(one.add_lines, text, ord(","), 3, (0, 1, 2), 0, 1_000, False)
+            for one in sums.compiled
+        ]
+        while not all(one.done() for one in reading):
+            rows.append(len(sums.add(some)))
+
+    cells, steps = sums.finish()
+    assert len(rows) > 1
+    assert cells.total == int(steps.counts.sum()) == 2 * n + sum(rows)
+    assert len(cells.numbers) == 1
 
 
 def test_the_kernel_refuses_what_is_no_customers(extension: Any) -> None:
