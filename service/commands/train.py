@@ -235,10 +235,11 @@ def _train_files(
 
 
 def _are_few(files: Sequence[str]) -> bool:
-    """Tell whether files seem to have so few records that scikit-learn will fit these themselves."""
+    """Tell whether files are there and seem to have so few records that scikit-learn will fit these."""
     from service.training.dataset import is_large
 
-    return not is_large([Path(file) for file in files])
+    paths = [Path(file) for file in files]
+    return all(path.is_file() for path in paths) and not is_large(paths)
 
 
 def _import_trainer(*, fits_records: bool) -> ModuleType:
