@@ -24,7 +24,7 @@ class EncodingsAhead:
         for path, found in self._found.items():
             try:
                 found.set_result(find_encoding(path))
-            except (ServiceError, OSError) as exc:
+            except BaseException as exc:  # noqa: BLE001  # who asks for it waits until it is there
                 found.set_exception(exc)
 
     def find(self, path: Path) -> tuple[str, int]:

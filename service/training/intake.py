@@ -31,6 +31,8 @@ Progress = Callable[[int, int], None]
 
 def estimate_records(path: Path) -> int:
     """Return about how many records a file holds, from its first lines; 0 where it cannot be read."""
+    if not path.is_file():
+        return 0  # a pipe would be waited for
     try:
         with path.open("rb") as file:
             start = file.read(_PEEK_BYTES)

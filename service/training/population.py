@@ -42,7 +42,14 @@ class Population:
         counts = cells.counts.astype(np.float64)
         weights: Floats = np.bincount(places, weights=counts).astype(np.float64)
         fine = cells.columns()
-        columns = {name: np.bincount(places, weights=fine[name] * counts) / weights for name in _COLUMNS}
+        _, first = np.unique(places, return_index=True)
+
+        def join(values: Floats) -> Floats:
+            # Cells that are alike stay so to the last bit, as the sum of many times a number would not.
+            base = values[first]
+            return base + np.bincount(places, weights=(values - base[places]) * counts) / weights
+
+        columns = {name: join(fine[name]) for name in _COLUMNS}
         ages, powers = cells.variances()
         if transform is Transform.LOG1P:
             powers = powers / (1.0 + fine[SPENDING_POWER]) ** 2

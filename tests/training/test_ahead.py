@@ -1,10 +1,12 @@
 """Encodings that are looked for ahead are those that are found, and so are the mistakes."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from service.errors import DatasetError
+from service.training import ahead
 from service.training.ahead import EncodingsAhead
 from service.training.dataset import Means, read_dataset
 from service.training.dialect import find_encoding
@@ -24,9 +26,9 @@ def test_the_encodings_are_those_that_are_found(tmp_path: Path) -> None:
         write(tmp_path / "old.csv", f"Age,Income,Purchases,Prénom\n{ROWS}", encoding="cp1252"),
         write(tmp_path / "wide.csv", f"Age,Income,Purchases\n{ROWS}", encoding="utf-16"),
     ]
-    ahead = EncodingsAhead(paths)
+    looking = EncodingsAhead(paths)
 
-    found = [ahead.find(path) for path in paths]
+    found = [looking.find(path) for path in paths]
 
     assert found == [find_encoding(path) for path in paths]
     assert [encoding for encoding, _ in found] == ["utf-8", "utf-8", "cp1252", "utf-16"]
@@ -35,11 +37,11 @@ def test_the_encodings_are_those_that_are_found(tmp_path: Path) -> None:
 
 def test_each_file_is_decoded_once(tmp_path: Path) -> None:
     path = write(tmp_path / "plain.csv", f"Age,Income,Purchases\n{ROWS}")
-    ahead = EncodingsAhead([path])
-    first = ahead.find(path)
+    looking = EncodingsAhead([path])
+    first = looking.find(path)
     write(path, f'Age,Income,Purchases\n{ROWS}"é"\n', encoding="cp1252")
 
-    assert ahead.find(path) == first == ("utf-8", 0)
+    assert looking.find(path) == first == ("utf-8", 0)
     assert EncodingsAhead([]).find(path) == ("cp1252", 2)
 
 
@@ -54,3 +56,25 @@ def test_what_is_no_text_is_said_by_whoever_reads_it(tmp_path: Path) -> None:
     ):
         with pytest.raises(DatasetError, match=problem):
             read_dataset([path], mapping={}, rejects_path=tmp_path / "rejects.csv", means=means)
+
+
+def test_nobody_waits_for_a_thread_that_gave_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(_path: Path) -> tuple[str, int]:
+        raise MemoryError
+
+    paths = [write(tmp_path / name, f"Age,Income,Purchases\n{ROWS}") for name in ("a.csv", "b.csv")]
+    monkeypatch.setattr(ahead, "find_encoding", give_up)
+    found = EncodingsAhead(paths)
+
+    for path in paths:
+        with pytest.raises(MemoryError):
+            found.find(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    means = Means(find_encoding=EncodingsAhead([pipe]).find)
+
+    with pytest.raises(DatasetError, match="is not a regular file"):
+        read_dataset([pipe], mapping={}, rejects_path=tmp_path / "rejects.csv", means=means)

@@ -108,10 +108,15 @@ def test_what_lies_within_cells_goes_into_the_scale() -> None:
     assert found.scale == pytest.approx(np.sqrt(found.variance))
 
 
-def test_a_feature_that_is_the_same_for_all_is_not_divided() -> None:
-    cells = np.column_stack([np.full(50, 40.0), np.arange(50.0)])
+@pytest.mark.parametrize("value", [40.0, 123.45, 1 / 3])
+def test_a_feature_that_is_the_same_for_all_is_not_divided(value: float) -> None:
+    alike = np.array([value, np.nextafter(value, 0), np.nextafter(value, 1e9)] * 20)
+    cells = np.column_stack([alike, value * (1 + 1e-12 * np.arange(60.0))])
 
-    assert scale_cells(cells, np.ones(50), within=(0.0, 0.0)).scale[0] == 1.0
+    scaler = scale_cells(cells, np.arange(1.0, 61.0), within=(0.0, 0.0))
+
+    assert scaler.scale[0] == 1.0
+    assert scaler.scale[1] < 1e-9
 
 
 @pytest.mark.parametrize("k", [1, 3, 8])

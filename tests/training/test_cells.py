@@ -135,6 +135,23 @@ def test_cells_keep_the_means_of_all_columns() -> None:
 
 
 @pytest.mark.parametrize("transform", list(Transform))
+@pytest.mark.parametrize(("income", "bought"), [(123.45, 1.0), (50_000.0, 7.0), (1.0, 3.0), (0.1, 1.0)])
+def test_a_power_that_is_the_same_for_all_is_not_divided(
+    transform: Transform, income: float, bought: float
+) -> None:
+    ages = np.random.default_rng(1).integers(18, 90, 20_000).astype(np.float64)
+    cells = cells_of((ages, np.full(len(ages), income), np.full(len(ages), bought)))
+    population = Population.of_cells(cells, transform)
+    fit = fit_pipeline(population.vectors, k=3, transform=transform, seed=42, weighting=population.weighting)
+
+    assert len(np.unique(population.vectors[:, 1])) == 1
+    assert fit.partition.scale[1] == 1.0
+    assert fit.partition.scale[0] == pytest.approx(ages.std())
+    shares = np.bincount(fit.partition.assign(np.column_stack([ages, np.full(len(ages), income / bought)])))
+    assert (shares > len(ages) / 5).all()
+
+
+@pytest.mark.parametrize("transform", list(Transform))
 @pytest.mark.parametrize("unit", [1.0, 1e-6, 1e4])
 def test_a_fit_of_cells_is_as_good_as_one_of_all_records(transform: Transform, unit: float) -> None:
     ages, incomes, purchases = (column[6:] for column in customers())
