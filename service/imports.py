@@ -1,13 +1,8 @@
-"""Import modules without looking for garbage meanwhile, and without keeping others waiting."""
+"""Import modules without looking for garbage meanwhile, which would take up to a fifth of the time."""
 
 import gc
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
-
-SWITCH_INTERVAL_S: Final = 0.0003
-"""After which whoever imports beside others gives them the interpreter's lock; they need it for moments."""
 
 
 @contextmanager
@@ -25,14 +20,3 @@ def importing() -> Iterator[None]:
         gc.freeze()
         if was_enabled:
             gc.enable()
-
-
-@contextmanager
-def beside_others() -> Iterator[None]:
-    """Give other threads the interpreter's lock soon in this block: they need it often, and for moments."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(min(SWITCH_INTERVAL_S, interval))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval)

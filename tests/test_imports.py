@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
+from service import switching
 from tests.conftest import clean_environment
 
 BANNED = ("sklearn", "scipy", "pandas", "polars", "pyarrow", "narwhals", "skops", "joblib", "boto3")
@@ -184,3 +188,13 @@ def test_the_clauses_over_http_need_the_standard_library_only() -> None:
     )
 
     assert modules - set(sys.stdlib_module_names) == {"service"}
+
+
+def test_the_lock_is_given_away_soon_in_the_block_alone() -> None:
+    before = sys.getswitchinterval()
+
+    with suppress(KeyError), switching.often():
+        assert sys.getswitchinterval() == pytest.approx(switching.SWITCH_INTERVAL_S)
+        raise KeyError
+
+    assert sys.getswitchinterval() == before

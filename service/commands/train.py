@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service import switching
 from service.commands.cluster import load_session
 from service.commands.options import (
     DecimalOption,
@@ -28,7 +29,7 @@ from service.errors import (
     MissingExtraError,
     ModelNotFoundError,
 )
-from service.imports import beside_others, importing
+from service.imports import importing
 from service.transform import Transform
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ REJECTS = "rejects.csv"
 NO_PREVIOUS = "none"
 
 
+@switching.often()
 def train(
     files: Annotated[
         list[str] | None,
@@ -243,7 +245,7 @@ def _are_few(files: Sequence[str]) -> bool:
 
 
 def _import_trainer(*, fits_records: bool) -> ModuleType:
-    with importing(), beside_others():
+    with importing():
         if fits_records:
             importlib.import_module("service.training.record_fit")
         return importlib.import_module("service.training.trainer")
