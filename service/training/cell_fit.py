@@ -94,7 +94,7 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """Hold centred features and weights as a arithmetic takes them, each of shape (1, n_cells)."""
+    """Hold centred features and weights as one data set, each of shape (1, n_cells)."""
 
     x: Floats
     y: Floats

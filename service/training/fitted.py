@@ -1,6 +1,6 @@
 """Hold what a fit found, as scikit-learn's StandardScaler and KMeans hold it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -42,5 +42,5 @@ class Clusters:
     tolerance: float
     """Of the centroids' moves, as a share of the features' variance."""
     absolute_tolerance: float
-    start: Floats | None = field(default=None)
+    start: Floats | None = None
     """Where the fit began, shape (k, n_features); None: at random."""

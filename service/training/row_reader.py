@@ -45,8 +45,8 @@ _KEPT: Final = (
 )
 """What the kernel returns beside counts."""
 
-_TAKEN_IN: Final = ("plain_lines", "missing", "missing_lines", "odd", "odd_lines")
-"""Of those what takes most time afterwards; the drawn become fewer meanwhile."""
+_GROWS: Final = ("plain_lines", "no_incomes", "missing", "missing_lines", "odd", "odd_lines")
+"""Of those what becomes more with every row; of the drawn those with the highest hashes are let go."""
 
 _NUMBERED: Final = ("missing", "odd")
 
@@ -109,7 +109,7 @@ class RowReader:
     @property
     def is_full(self) -> bool:
         """Tell whether so much is kept that it should be taken."""
-        kept = sum(len(part) for name in _TAKEN_IN for part in self._kept[name])
+        kept = sum(len(part) for name in _GROWS for part in self._kept[name])
         return kept > _KEPT_BYTES or self._drawn > _MOST_DRAWN
 
     @property
