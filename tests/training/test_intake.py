@@ -145,6 +145,23 @@ def test_a_fast_reader_is_really_used(means: str, tmp_path: Path, monkeypatch: p
     assert n_plain > 0.95 * dataset.report.used
 
 
+@pytest.mark.usefixtures("extension")
+@pytest.mark.parametrize(
+    "odd", ["x,40,F,,3", "x,,F,5,3", "x,40,F,$5,3"], ids=["no income", "no age", "currency"]
+)
+def test_what_becomes_more_with_every_row_is_taken_in_before_it_is_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    found = watch(monkeypatch, "kernel")
+    divide(monkeypatch, block_bytes=20_000)
+    rows = [row for number in range(20_000) for row in (f"x,{20 + number % 50},F,{number},3", odd)]
+
+    read(write(tmp_path / "customers.csv", rows), tmp_path, "kernel")
+
+    # 16 bytes, or a line, of each of 20,000 rows; 1,000 bytes are kept.
+    assert len(found) > 40
+
+
 def test_parquet_and_csv_give_the_same_cells(means: str, tmp_path: Path) -> None:
     rows = [row.split(",") for row in lines(3000) if row.count(",") == 4 and row[0].isdigit()]
     columns: dict[str, Any] = dict(
