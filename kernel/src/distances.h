@@ -1,4 +1,4 @@
-/* Sums of distances between records and clusters, with the operations of service/training/arithmetic.py in their order. */
+/* Distances of records to clusters, with the operations of service/training/arithmetic.py in their order. */
 #ifndef SEGSERVE_KERNEL_DISTANCES_H
 #define SEGSERVE_KERNEL_DISTANCES_H
 

@@ -78,10 +78,12 @@ class NumpyArithmetic:
         labels, nearest = assign(x, y, cx, cy)
         shape = cx.shape
         clusters = (labels + np.arange(shape[0])[:, None] * shape[1]).ravel()
-        ones = np.ones_like(x) if weights is None else weights
+        columns = (None, x, y) if weights is None else (weights, x * weights, y * weights)
         counts, sums_x, sums_y = (
-            np.bincount(clusters, weights=values.ravel(), minlength=cx.size).reshape(shape).astype(np.float64)
-            for values in (ones, x * ones, y * ones)
+            np.bincount(clusters, weights=None if values is None else values.ravel(), minlength=cx.size)
+            .reshape(shape)
+            .astype(np.float64)
+            for values in columns
         )
         return Step(nearest, counts, sums_x, sums_y)
 

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from service.training.arithmetic import BY_NUMPY, Arithmetic, Floats, Labels
 from service.training.distinct import count_distinct
@@ -147,9 +146,8 @@ def sweep(
     distinct = count_distinct(np.column_stack([records.x, records.y]), enough=MAX_GIVEN + 1)
     allowed = sorted(k for k in set(ks) if 1 < k < min(distinct, MAX_GIVEN + 1))
     on_progress(0, len(allowed))
-    # numpy lets go of the interpreter's lock. What comes out does not depend on the order, but its last bits
-    # on the threads of one multiplication of matrices, which a thread must not set while others multiply.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+    # numpy and the kernel let go of the interpreter's lock; what comes out does not depend on the order.
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
         fits = dict(
             zip(
                 allowed,

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 
 from service.partition import Pair
-from service.training.arithmetic import Arithmetic
-from service.training.fitted import Clusters, Floats, Scaler
+from service.training.arithmetic import Arithmetic, Floats
+from service.training.fitted import Clusters, Scaler
 from service.training.sampling import random_source
 
 MAX_ITERATIONS: Final = 300
@@ -39,8 +39,8 @@ def scale_cells(features: Floats, weights: Floats, *, within: Pair) -> Scaler:
         (centred * weights[:, None]).sum(axis=0) / n
     ) ** 2
     variance = variance + np.array(within)
-    is_constant = variance <= (_NOISE * mean) ** 2
-    return Scaler.of(mean, np.where(is_constant, 0.0, variance), n_samples=int(n))
+    variance[variance <= (_NOISE * mean) ** 2] = 0.0
+    return Scaler(mean, variance, np.sqrt(np.where(variance > 0, variance, 1.0)), n_samples=int(n))
 
 
 def cluster_cells(

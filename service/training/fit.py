@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from service.partition import Pair, Partition
-from service.training.arithmetic import BY_NUMPY, Arithmetic
+from service.training.arithmetic import BY_NUMPY, Arithmetic, Floats
 from service.training.cell_fit import cluster_cells, scale_cells
 from service.training.distinct import check_enough_records
-from service.training.fitted import Clusters, Floats, Scaler
+from service.training.fitted import Clusters, Scaler
 from service.training.rounding import round_significant
 from service.training.weighted import Weighting
 from service.transform import Transform, transform_all, transform_one

@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-Floats = npt.NDArray[np.float64]
+from service.training.arithmetic import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +15,6 @@ class Scaler:
     """The standard deviation, 1 where that is 0."""
     n_samples: int
     """Customers."""
-
-    @classmethod
-    def of(cls, mean: Floats, variance: Floats, *, n_samples: int) -> "Scaler":
-        """Divide by the standard deviations."""
-        return cls(mean, variance, np.sqrt(np.where(variance > 0, variance, 1.0)), n_samples)
 
     def apply(self, features: Floats) -> Floats:
         """Return scaled features, shape (n_samples, n_features)."""

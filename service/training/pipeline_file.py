@@ -23,7 +23,12 @@ LAYOUTS: Final = Path(__file__).with_name("pipeline_layouts.json")
 
 
 def write_pipeline(fit: Fit, *, layouts_path: Path = LAYOUTS) -> bytes:
-    """Return the file, of the given fit."""
+    """Return the file.
+
+    Args:
+        fit: What it holds.
+        layouts_path: Of `pipeline_layouts.json`.
+    """
     layouts = json.loads(layouts_path.read_bytes())
     if any(metadata.version(name) != version for name, version in layouts["versions"].items()):
         from service.training.pipeline_objects import dump_pipeline  # noqa: PLC0415  # takes a second to import

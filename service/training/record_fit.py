@@ -5,7 +5,8 @@ from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from service.training.fitted import Clusters, Floats, Scaler
+from service.training.arithmetic import Floats
+from service.training.fitted import Clusters, Scaler
 
 
 def scale_records(features: Floats) -> Scaler:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 import service
 from service.artifact import MODEL, PIPELINE, REPORT, TRAINING, Provenance
@@ -106,8 +105,7 @@ def fit_survey(
         previous=None if previous is None else len(previous.model.centroids),
     )
     on_progress("Fitting", 0, 1)
-    # A thread must not set how many multiply a matrix while others do.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(max_workers=1) as threads:
+    with ThreadPoolExecutor(max_workers=1) as threads:
         scaled = Scaled.of(survey.vectors, transform=transform)
         structure = threads.submit(
             find_structure, scaled, k=choice.k, seed=seed, arithmetic=survey.arithmetic

@@ -12,10 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from service.training.arithmetic import Floats
+
 MIN_GAP: Final = 1e-7
 """Values that lie no further apart are not told from each other, as scikit-learn has it."""
 
-Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
 
 
