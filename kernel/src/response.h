@@ -11,7 +11,7 @@
 
 #include "core.h"
 
-#define KERNEL_MAX_ENTRIES 1024
+#define KERNEL_MAX_ENTRIES 4096
 #define KERNEL_MAX_BODY (8 * 1024)      /* service/serving/stepping.py, STEP_BYTES: what is parsed at a time */
 #define KERNEL_MAX_HEAD (4 * 1024)      /* of an answer */
 #define KERNEL_PREFIX_BYTES 8           /* of request ids */

@@ -55,6 +55,12 @@ class KnownHead(msgspec.Struct):
     """The server's own headers that are in it."""
     version_header: Header | None = None
     """That in it, of the model that answered."""
+    length: int = 0
+    """Of the payload."""
+
+    def __post_init__(self) -> None:
+        """Keep the length at hand: to ask a named tuple for it takes longer."""
+        self.length = self.headers.length
 
 
 class KnownHeads(dict[bytes, KnownHead]):

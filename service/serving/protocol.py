@@ -168,27 +168,31 @@ class ShortcutProtocol(WatchedProtocol):
     def _respond(self, data: bytes, known: KnownHead) -> bool:
         """Answer a request by the kernel alone; tell whether that was possible."""
         model = self._short_cuts.get(known.url)
+        way = known.way
         if (
             model is None
             or model.kernel is None
-            or known.way is None
+            or way is None
             or self._respond_to is None
             or self.is_stopping
             or not self._is_free()
         ):
             return False
-        default, version = self.server_state.default_headers, model.version_header
+        state, version = self.server_state, model.version_header
+        default = state.default_headers
         if known.answer_default is not default or known.version_header is not version:
             known.answer_head = _head_of(200, (*default, *known.plan.headers, version)) + b"x-request-id: "
             known.answer_default, known.version_header = default, version
-        length = known.headers.length
+        length = known.length
         answer = self._respond_to(
-            model.kernel.labeller, data, known.head, length, *known.way, known.answer_head, version[1]
+            model.kernel.labeller, data, known.head, length, way[0], way[1], known.answer_head, version[1]
         )
         if answer is None:
             return False
         self.transport.write(answer)
-        self._note(length)
+        state.total_requests += 1
+        self.progress += STAGES
+        self.body_bytes += length
         if not self._journal.is_awaited:
             self._journal.await_flush()
         return True
