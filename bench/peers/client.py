@@ -1,4 +1,4 @@
-"""Put load on a server; of large bodies whole requests only, so that their CPU time can be told."""
+"""Put load on a server; where it answers slowly whole requests only, so that their CPU time can be told."""
 
 import http.client
 import socket
@@ -14,8 +14,13 @@ from service.load.result import Load, percentiles
 from service.load.tools import Tool, put_load
 
 LARGE: Final = 10_000
-"""From so many records on requests are few: those that wrk cuts off at its end would tell in the CPU time."""
+"""From so many records on requests may be few: those that wrk cuts off at its end would tell in the CPU time."""
 
+_MANY: Final = 1000
+"""Of these, one after the other in the time that is measured, none tells."""
+_TRIES: Final = 3
+_LEAST_S: Final = 1
+"""For which wrk puts load on a server."""
 _PATIENCE_S: Final = 120
 _BUFFER_BYTES: Final = 2**20
 _LENGTH: Final = b"\r\ncontent-length:"
@@ -29,25 +34,46 @@ class Tally:
     failed: int = 0
 
 
+def suits_wrk(
+    port: int, path: str, *, body_path: Path, records: int, content_type: str, seconds: float
+) -> bool:
+    """Ask a few times at most, and tell whether so many requests can be answered that wrk may cut some off.
+
+    It takes two thirds of the CPU time of our client, on a core that a second worker would have use for.
+    """
+    if records < LARGE:
+        return True
+    if seconds < _LEAST_S:
+        return False
+    tally = Tally()
+    for _ in range(_TRIES):
+        _post(port, path, body_path.read_bytes(), content_type, time.perf_counter(), tally)
+        if tally.failed:
+            return False
+        if seconds * 1e3 / tally.latencies_ms[-1] >= _MANY:
+            return True
+    return False
+
+
 def load_server(
     port: int,
     path: str,
     *,
     body_path: Path,
-    records: int,
     content_type: str,
     connections: int,
     seconds: float,
+    by_wrk: bool,
 ) -> Load:
-    """Post a body over and over: with wrk, or with our client where bodies are large."""
-    if records < LARGE:
+    """Post a body over and over, with wrk or with our client."""
+    if by_wrk:
         return put_load(
             f"http://{HOST}:{port}{path}",
             tool=Tool.WRK,
             body_path=body_path,
             content_type=content_type,
             connections=connections,
-            seconds=max(1, round(seconds)),
+            seconds=max(_LEAST_S, round(seconds)),
         )
     body = body_path.read_bytes()
     tally = Tally()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.peers.client import load_server
+from bench.peers.client import load_server, suits_wrk
 from bench.peers.contenders import Contender, Kind, Media
 from bench.peers.dialects import Dialect, read_labels
 from bench.peers.environments import UnavailableError, programs_of, versions
@@ -207,15 +207,23 @@ class Comparison:
     ) -> Sample:
         media = workload.media if workload.media in contender.takes else contender.takes[0]
         body_path = write_body(self._folder, workload.records, media, workload.dialect_of(contender))
-        before_s = server.cpu_s()
-        load = load_server(
+        by_wrk = suits_wrk(
             server.port,
             contender.path,
             body_path=body_path,
             records=workload.records,
             content_type=media,
+            seconds=seconds,
+        )
+        before_s = server.cpu_s()
+        load = load_server(
+            server.port,
+            contender.path,
+            body_path=body_path,
+            content_type=media,
             connections=workload.connections,
             seconds=seconds,
+            by_wrk=by_wrk,
         )
         cpu_s = server.cpu_s() - before_s
         if load.failed:

@@ -2,13 +2,14 @@
 
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from bench.peers.client import LARGE, load_server
+from bench.peers.client import LARGE, load_server, suits_wrk
 from service.load.result import Load
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]"
@@ -19,7 +20,7 @@ LONG = b"HTTP/1.1 200 OK\r\ncontent-length: 3000000\r\n\r\n" + bytes(3_000_000)
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[int]:
+def answering(*answers: bytes, after_s: float = 0.0) -> Iterator[int]:
     """Answer the requests of each connection in turn, with the last one again and again; yield the port."""
 
     class Handler(socketserver.StreamRequestHandler):
@@ -28,6 +29,7 @@ def answering(*answers: bytes) -> Iterator[int]:
             while head := self._read_head():
                 self.rfile.read(int(head[b"content-length"]))
                 answer = left.pop(0) if len(left) > 1 else left[0]
+                time.sleep(after_s)
                 self.wfile.write(answer)
                 if b"Connection: close" in answer:
                     return
@@ -57,10 +59,10 @@ def put_load(folder: Path, *answers: bytes) -> Load:
             port,
             "/",
             body_path=body,
-            records=LARGE,
             content_type="application/json",
             connections=2,
             seconds=0.2,
+            by_wrk=False,
         )
 
 
@@ -91,3 +93,25 @@ def test_a_server_that_hangs_up_after_some_answers_is_asked_again(tmp_path: Path
 )
 def test_what_is_no_answer_is_a_failure(tmp_path: Path, answer: bytes) -> None:
     assert put_load(tmp_path, KEPT, answer).failed > 0
+
+
+@pytest.mark.parametrize(
+    ("records", "seconds", "answer", "after_s", "suits"),
+    [
+        (1, 0.2, KEPT, 0.1, True),
+        (LARGE, 100, KEPT, 0, True),
+        (LARGE, 100, KEPT, 0.2, False),
+        (LARGE, 0.2, KEPT, 0, False),
+        (LARGE, 100, KEPT.replace(b"200 OK", b"400 No"), 0, False),
+    ],
+    ids=["few records", "quick", "slow", "in no time", "refused"],
+)
+def test_wrk_is_taken_where_it_cuts_off_few(
+    tmp_path: Path, records: int, seconds: float, answer: bytes, after_s: float, suits: bool
+) -> None:
+    body = tmp_path / "body"
+    body.write_bytes(b"[[25, 1250.0]]")
+    with answering(answer, after_s=after_s) as port:
+        assert suits == suits_wrk(
+            port, "/", body_path=body, records=records, content_type="application/json", seconds=seconds
+        )
