@@ -14,7 +14,7 @@ from service.load.result import Load, percentiles
 from service.load.tools import Tool, put_load
 
 LARGE: Final = 10_000
-"""From so many records on requests may be few: those that wrk cuts off at its end would tell in the CPU time."""
+"""From so many records on requests may be few: those that wrk cuts off at its end would tell."""
 
 _MANY: Final = 1000
 """Of these, one after the other in the time that is measured, none tells."""

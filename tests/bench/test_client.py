@@ -107,7 +107,7 @@ def test_what_is_no_answer_is_a_failure(tmp_path: Path, answer: bytes) -> None:
     ids=["few records", "quick", "slow", "in no time", "refused"],
 )
 def test_wrk_is_taken_where_it_cuts_off_few(
-    tmp_path: Path, records: int, seconds: float, answer: bytes, after_s: float, suits: bool
+    tmp_path: Path, records: int, seconds: float, answer: bytes, after_s: float, *, suits: bool
 ) -> None:
     body = tmp_path / "body"
     body.write_bytes(b"[[25, 1250.0]]")
