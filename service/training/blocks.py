@@ -30,6 +30,9 @@ BLOCKS_AHEAD: Final = 2
 MAX_ODD: Final = 0.5
 """With more rows that are not plain, a fast reader saves nothing."""
 
+_LINE_BYTES: Final = 1 << 16
+"""Looked through at a time for the end of a line."""
+
 _HEADER_BYTES: Final = 1 << 20
 """A longer header is left to the usual reader."""
 
@@ -104,31 +107,53 @@ def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
     A block stays as it is until BLOCKS_AHEAD more have been taken, and another is asked for.
     """
     file = reader.file
-    buffer = bytearray(BLOCK_BYTES)
+    buffer = _make_buffer(BLOCK_BYTES)
     # The end of a block is copied into the next one before that is asked for: one more than are in use.
-    others = deque(bytearray(BLOCK_BYTES) for _ in range(BLOCKS_AHEAD + 1))
+    others = deque(_make_buffer(BLOCK_BYTES) for _ in range(BLOCKS_AHEAD + 1))
     with file.path.open("rb") as stream:
         for _ in _header_lines(stream, file):
             pass
         left, wanted = 0, FIRST_BYTES
-        while read := stream.readinto(memoryview(buffer)[left : left + wanted]):
+        while read := stream.readinto(buffer[left : left + wanted]):
             wanted = BLOCK_BYTES
             file.done_bytes = stream.tell()
             end = left + read
-            cut = buffer.rfind(b"\n", left, end) + 1
+            cut = _find_last_end(buffer, left, end)
             left = end - cut
             if cut:
                 following = others.popleft()
                 if left > len(following):
-                    following = bytearray(len(buffer))
-                following[:left] = memoryview(buffer)[cut:end]
-                yield memoryview(buffer)[:cut]
+                    following = _make_buffer(len(buffer))
+                following[:left] = buffer[cut:end]
+                yield buffer[:cut]
                 others.append(buffer)
                 buffer = following
             if left == len(buffer):
-                buffer = buffer + bytes(len(buffer))
+                buffer = _enlarge(buffer)
         if left:
-            yield memoryview(buffer[:left] + b"\n")
+            yield memoryview(bytes(buffer[:left]) + b"\n")
+
+
+def _make_buffer(size: int) -> memoryview:
+    """Return room for bytes, which is not written to before it is used."""
+    return memoryview(np.empty(size, dtype=np.uint8))
+
+
+def _enlarge(buffer: memoryview) -> memoryview:
+    larger = _make_buffer(2 * len(buffer))
+    larger[: len(buffer)] = buffer
+    return larger
+
+
+def _find_last_end(text: memoryview, start: int, end: int) -> int:
+    """Return where the last line of a part ends, its line feed included; 0 where there is none."""
+    while start < end:
+        begin = max(start, end - _LINE_BYTES)
+        place = bytes(text[begin:end]).rfind(b"\n")
+        if place >= 0:
+            return begin + place + 1
+        end = begin
+    return 0
 
 
 def _header_lines(stream: BinaryIO, file: CustomerFile) -> Iterator[bytes]:
