@@ -1,6 +1,5 @@
 """Compose the command line."""
 
-import logging
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -27,6 +26,7 @@ from service.commands import (
 )
 from service.commands import sample_data as sample
 from service.exits import leave
+from service.logs import log_warnings
 
 app = typer.Typer(
     name="segserve",
@@ -74,7 +74,7 @@ def _options(
         typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
     ] = None,
 ) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    log_warnings()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,6 +19,15 @@ FAILED: Final = 1
 USAGE: Final = 2
 CANNOT_START: Final = 3
 CHECK_FAILED: Final = 4
+INTERRUPTED: Final = 130
+"""By Ctrl-C, as shells say it: 128 + SIGINT."""
+
+_CODES: Final = (
+    (ConfigurationError, USAGE),
+    (ModelNotFoundError, CANNOT_START),
+    (ArtifactError, CANNOT_START),
+    (CheckFailedError, CHECK_FAILED),
+)
 
 
 def run(command: Callable[[], object]) -> int:
@@ -27,14 +36,12 @@ def run(command: Callable[[], object]) -> int:
         command()
     except SystemExit as exc:  # typer's own way out: 0 for help, 2 for usage
         return exc.code if isinstance(exc.code, int) else FAILED
-    except ConfigurationError as exc:
-        return _report(f"Error: {exc}", USAGE)
-    except (ModelNotFoundError, ArtifactError) as exc:
-        return _report(f"Error: {exc}", CANNOT_START)
-    except CheckFailedError as exc:
-        return _report(str(exc), CHECK_FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # nobody reads the results, as behind `| head`
+        return FAILED
     except ServiceError as exc:
-        return _report(f"Error: {exc}", FAILED)
+        return _report(exc)
     return 0
 
 
@@ -53,6 +60,8 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _report(sentence: str, code: int) -> int:
-    sys.stderr.write(f"{sentence}\n")
-    return code
+def _report(error: ServiceError) -> int:
+    """Say what went wrong, and return the code for its kind."""
+    prefix = "" if isinstance(error, CheckFailedError) else "Error: "
+    sys.stderr.write(f"{prefix}{error}\n")
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILED)

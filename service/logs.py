@@ -47,6 +47,11 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+def log_warnings() -> None:
+    """Show what commands have to warn of, on stderr."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
 def log_config(level: str, *, is_json: bool = False) -> dict[str, Any]:
     """Return the set-up as `logging.config` and uvicorn take it."""
     text = {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}

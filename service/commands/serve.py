@@ -61,10 +61,10 @@ def demo(
 
 
 def _train_on_sample(store: Path) -> None:
-    from service.commands.train import train
+    from service.commands.training_run import train_version
     from service.training.sample import write_sample
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.csv"
         write_sample(path)
-        train([str(path)], k="4", store=str(store))
+        train_version([str(path)], k="4", store=str(store))

@@ -1,33 +1,11 @@
-"""Start the server, without the command line: what `segserve serve` does once its options are read."""
+"""Start the server: what `segserve serve` does once its options are read; see `plain`."""
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from service.settings import Settings
-
-_TEXTS: Final = frozenset({"model", "store", "host"})
-_NUMBERS: Final = frozenset({"port", "workers"})
-
-
-def read_options(arguments: Sequence[str]) -> Mapping[str, str] | None:
-    """Return the options of `serve` by field name, or None where only the whole command line can tell.
-
-    Taken are `--name value` and `--name=value` with the names in full, each once. The rest, mistakes and
-    `--help` among it, is for the library that has words for it.
-    """
-    options: dict[str, str] = {}
-    words = iter(arguments)
-    for word in words:
-        name, equals, value = word.removeprefix("--").partition("=")
-        value = value if equals else next(words, "-")
-        is_known = name in _TEXTS or (name in _NUMBERS and value.isascii() and value.isdigit())
-        if not word.startswith("--") or not is_known or name in options or value.startswith("-"):
-            return None
-        options[name] = value
-    return options
 
 
 def start(**options: Any) -> None:
@@ -46,7 +24,7 @@ def start(**options: Any) -> None:
     settings = read_settings(**options)
     configure_logging(settings.log_level, is_json=settings.logs_json)
     if _is_lost_training_job(settings):
-        from service.commands.train import train_job
+        from service.commands.training_run import train_job
 
         train_job(settings)
         return

@@ -79,6 +79,27 @@ def print_summary(run: Run) -> None:
     out.print(f"model       {run.version}")
     out.print(f"artifact    {run.artifact}", markup=False)
     out.print(f"names       {run.names}", markup=False)
+    if trained.cells is not None:
+        _print_cells(out, trained.cells)
+
+
+def _print_cells(out: Console, cells: Mapping[str, Any]) -> None:
+    """Say what was fitted instead of the records, and how far off the figures may be."""
+    age, power = cells["mean"]
+    scale_age, scale_power = cells["scale"]
+    error = cells["error"]
+    out.print(
+        f"\nFitted {cells['fitted']:,} of {cells['cells']:,} cells of {cells['records']:,} customers; "
+        f"the figures that need customers come from {cells['drawn']:,} of them"
+    )
+    out.print(f"  mean      {age:.6g}, {power:.6g}")
+    out.print(f"  scale     {scale_age:.6g}, {scale_power:.6g}")
+    for centroid in cells["centroids"]:
+        out.print(f"  centroid  {centroid[0]:.6g}, {centroid[1]:.6g}")
+    out.print(
+        f"  error     means within {error['Age']:.1g} and {error['Spending_Power']:.1g}; "
+        f"within cells lies {error['inertia']:.1g} of the inertia"
+    )
 
 
 def _print_lineage(out: Console, lineage: Lineage) -> None:

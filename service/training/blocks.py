@@ -136,7 +136,7 @@ def read_blocks(reader: CustomerReader) -> Iterator[memoryview]:
 
 def _make_buffer(size: int) -> memoryview:
     """Return room for bytes, which is not written to before it is used."""
-    return memoryview(np.empty(size, dtype=np.uint8))
+    return np.empty(size, dtype=np.uint8).data
 
 
 def _enlarge(buffer: memoryview) -> memoryview:
