@@ -5,6 +5,7 @@ Without the command line's own library, whose import and set-up take a tenth of 
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -73,6 +74,8 @@ def train_version(
     Raises:
         ServiceError: Something is wrong with options, settings or files; the message says what.
     """
+    # Before numpy is imported: its threads wait by spinning, and nothing here is given to them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from service.training.ahead import EncodingsAhead
 
     is_local = spark_conf is None
