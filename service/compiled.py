@@ -9,7 +9,7 @@ from service.settings import KernelUse
 
 MODULE: Final = "segserve_kernel"
 
-INTERFACE: Final = 7
+INTERFACE: Final = 8
 """Of the extension that this version was written for; an older or newer one is left alone."""
 
 

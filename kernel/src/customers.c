@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kinds.h"
 #include "number.h"
 
 /* ---- reading -------------------------------------------------------------------------------------------- */
@@ -372,5 +373,68 @@ int kernel_sums_add_lines(kernel_sums *sums, const kernel_lines *lines, int64_t 
         }
     }
     found->length = (size_t)(at - lines->text);
+    return 1;
+}
+
+/* ---- columns -------------------------------------------------------------------------------------------- */
+
+#define LOAD(type)                                                                   \
+    for (int k = 0; k < n; k++) {                                                    \
+        type number;                                                                 \
+        memcpy(&number, column->values + (first + (size_t)k) * sizeof number, sizeof number); \
+        values[k] = (double)number;                                                  \
+    }
+
+/* Read numbers of a column, BLOCK at most, and mark the rows where they are good or missing. */
+static void load(const kernel_numbers *column, size_t start, int n, unsigned mark, double *values, uint8_t *good,
+                 uint8_t *empty) {
+    size_t first = column->offset + start;
+    KERNEL_BY_KIND(column->kind, LOAD)
+    for (int k = 0; k < n; k++) {
+        int is_there = 1;
+        if (column->is_there) {
+            size_t bit = first + (size_t)k;
+            is_there = column->is_there[bit / 8] >> bit % 8 & 1;
+        }
+        int is_enough = mark == HAS_AGE ? values[k] > 0.0 : values[k] >= 0.0;
+        int is_good = is_there & is_enough & (values[k] <= KERNEL_MAX_VALUE); /* a NaN is not */
+        good[k] |= (uint8_t)(is_good ? mark : 0);
+        empty[k] |= (uint8_t)(is_there ? 0 : mark);
+        values[k] = is_there ? values[k] : NAN;
+    }
+}
+
+int kernel_sums_add_columns(kernel_sums *sums, const kernel_numbers columns[KERNEL_COLUMNS], size_t n, int64_t below,
+                            int wants_plain, kernel_found *found) {
+    double values[KERNEL_COLUMNS][BLOCK];
+    int64_t rows[BLOCK];
+    plain_rows plain;
+    found->has_more_plain = 1;
+    for (size_t start = 0; start < n; start += BLOCK) {
+        int size = n - start < BLOCK ? (int)(n - start) : BLOCK;
+        uint8_t good[BLOCK] = {0}, empty[BLOCK] = {0};
+        for (int column = 0; column < KERNEL_COLUMNS; column++) {
+            load(&columns[column], start, size, 1u << column, values[column], good, empty);
+        }
+        plain.n = 0;
+        for (int k = 0; k < size; k++, found->n_rows++) {
+            customer row = {.good = good[k], .empty = empty[k]};
+            enum kernel_row kind = kind_of(&row);
+            rows[k] = (int64_t)found->n_rows;
+            if (kind == KERNEL_PLAIN) {
+                for (int column = 0; column < KERNEL_COLUMNS; column++) {
+                    plain.values[column][plain.n] = values[column][k];
+                }
+                plain.starts[plain.n] = (const uint8_t *)&rows[k];
+                plain.ends[plain.n++] = (const uint8_t *)(&rows[k] + 1);
+            } else if (!keep_unusual(found, kind, (const uint8_t *)&rows[k], sizeof rows[k])) {
+                return 0;
+            }
+        }
+        if (!add_plain(sums, &plain, below, wants_plain, found)) {
+            return 0;
+        }
+    }
+    found->length = n;
     return 1;
 }

@@ -25,6 +25,14 @@ typedef struct {
     size_t places[KERNEL_COLUMNS];
 } kernel_lines;
 
+/* Numbers of one column, as Arrow lays them out. Source: Arrow Columnar Format, "Fixed-Size Primitive Layout". */
+typedef struct {
+    const uint8_t *values;   /* from the buffer's beginning, at any address */
+    const uint8_t *is_there; /* a bit each, from the lowest of a byte; NULL where all are there */
+    size_t offset;           /* of the first number that counts, in both */
+    enum kernel_kind kind;
+} kernel_numbers;
+
 /* Grows as it is written to; empty where all is zero. */
 typedef struct {
     uint8_t *bytes;
@@ -95,5 +103,9 @@ int kernel_sums_add(kernel_sums *sums, const double *const values[KERNEL_COLUMNS
  */
 int kernel_sums_add_lines(kernel_sums *sums, const kernel_lines *lines, int64_t below, size_t most_drawn,
                           int wants_plain, kernel_found *found);
+
+/* The same with rows of numbers, of which all are read. What stands for the line of a row is its number, from 0, as 8 bytes. */
+int kernel_sums_add_columns(kernel_sums *sums, const kernel_numbers columns[KERNEL_COLUMNS], size_t n, int64_t below,
+                            int wants_plain, kernel_found *found);
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "blank.h"
+#include "kinds.h"
 #include "named.h"
 #include "number.h"
 #include "object.h"
@@ -180,32 +181,19 @@ static int read_table(kernel_cursor *from, double *ages, double *powers) {
 
 /* ---- arrays --------------------------------------------------------------------------------------------- */
 
-#define READ_AS(type)                                            \
-    for (int i = 0; i < n; i++) {                                \
-        type pair[2];                                            \
+#define READ_PAIRS(type)                                               \
+    for (int i = 0; i < n; i++) {                                      \
+        type pair[2];                                                  \
         memcpy(pair, from->at + (size_t)i * sizeof pair, sizeof pair); \
-        ages[i] = (double)pair[0];                               \
-        powers[i] = (double)pair[1];                             \
-    }                                                            \
-    from->at += (size_t)n * 2 * sizeof(type);                    \
-    break
+        ages[i] = (double)pair[0];                                     \
+        powers[i] = (double)pair[1];                                   \
+    }
 
 static int read_array(kernel_cursor *from, double *ages, double *powers) {
     int n = from->n_left < BLOCK ? (int)from->n_left : BLOCK;
     int is_valid = 1;
-    switch (from->payload->kind) {
-    case KERNEL_F4: READ_AS(float);
-    case KERNEL_F8: READ_AS(double);
-    case KERNEL_I1: READ_AS(int8_t);
-    case KERNEL_I2: READ_AS(int16_t);
-    case KERNEL_I4: READ_AS(int32_t);
-    case KERNEL_I8: READ_AS(int64_t);
-    case KERNEL_U1: READ_AS(uint8_t);
-    case KERNEL_U2: READ_AS(uint16_t);
-    case KERNEL_U4: READ_AS(uint32_t);
-    case KERNEL_U8: READ_AS(uint64_t);
-    default: return -1;
-    }
+    KERNEL_BY_KIND(from->payload->kind, READ_PAIRS)
+    from->at += (size_t)n * kernel_least_bytes(from->payload);
     for (int i = 0; i < n; i++) {
         is_valid &= ages[i] >= 0.0 && ages[i] <= KERNEL_MAX_VALUE; /* a NaN is neither */
         is_valid &= powers[i] >= 0.0 && powers[i] <= KERNEL_MAX_VALUE;
@@ -218,9 +206,8 @@ static int read_array(kernel_cursor *from, double *ages, double *powers) {
 /* ---- any ------------------------------------------------------------------------------------------------ */
 
 size_t kernel_least_bytes(const kernel_payload *payload) {
-    static const uint8_t SIZES[KERNEL_KINDS] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8};
     switch (payload->reader) {
-    case KERNEL_READ_ARRAY: return 2 * (size_t)SIZES[payload->kind];
+    case KERNEL_READ_ARRAY: return 2 * kernel_size_of(payload->kind);
     case KERNEL_READ_JSON:
     case KERNEL_READ_JSON_LINES: return 6; /* [1,2] and a separator */
     default: return 4;                     /* 1,2 and the end of a line */

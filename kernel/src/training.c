@@ -6,6 +6,7 @@
 
 #include "customers.h"
 #include "distances.h"
+#include "kinds.h"
 #include "lloyd.h"
 
 /* ---- buffers -------------------------------------------------------------------------------------------- */
@@ -190,6 +191,73 @@ done:
     return done;
 }
 
+/* Read what a column is: its values, what tells which are there, where it begins, and the kind of its numbers. */
+static int get_numbers(PyObject *object, size_t n, Py_buffer views[2], kernel_numbers *numbers) {
+    PyObject *values, *is_there;
+    Py_ssize_t offset;
+    int kind;
+    size_t end;
+    if (!PyTuple_Check(object)) {
+        PyErr_SetString(PyExc_TypeError, "a column is a tuple");
+        return 0;
+    }
+    if (!PyArg_ParseTuple(object, "OOni:column", &values, &is_there, &offset, &kind) ||
+        !get_buffer(values, &views[0], PyBUF_SIMPLE, 1) ||
+        (is_there != Py_None && !get_buffer(is_there, &views[1], PyBUF_SIMPLE, 1))) {
+        return 0;
+    }
+    if (kind < 0 || kind >= KERNEL_KINDS || offset < 0 || (size_t)offset > SIZE_MAX / 16 - n) {
+        PyErr_SetString(PyExc_ValueError, "a column's kind or offset is out of range");
+        return 0;
+    }
+    end = (size_t)offset + n;
+    if ((size_t)views[0].len < end * kernel_size_of((enum kernel_kind)kind) ||
+        (views[1].obj && (size_t)views[1].len < (end + 7) / 8)) {
+        PyErr_SetString(PyExc_ValueError, "a column's buffers are too short");
+        return 0;
+    }
+    numbers->values = views[0].buf;
+    numbers->is_there = views[1].obj ? views[1].buf : NULL;
+    numbers->offset = (size_t)offset;
+    numbers->kind = (enum kernel_kind)kind;
+    return 1;
+}
+
+static PyObject *sums_add_columns(PyObject *self, PyObject *args) {
+    PyObject *objects[KERNEL_COLUMNS], *done = NULL;
+    Py_buffer views[2 * KERNEL_COLUMNS] = {{0}};
+    kernel_numbers columns[KERNEL_COLUMNS];
+    Py_ssize_t n;
+    long long below;
+    int wants_plain, is_added;
+    kernel_found found = {0};
+    kernel_sums *sums;
+    if (!PyArg_ParseTuple(args, "nOOOLp:add_columns", &n, &objects[0], &objects[1], &objects[2], &below, &wants_plain)) {
+        return NULL;
+    }
+    if (n < 0 || (size_t)n > SIZE_MAX / 32) {
+        PyErr_SetString(PyExc_ValueError, "there cannot be so many rows");
+        return NULL;
+    }
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        if (!get_numbers(objects[column], (size_t)n, &views[2 * column], &columns[column])) {
+            goto done;
+        }
+    }
+    if (!(sums = borrow(self))) {
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    is_added = kernel_sums_add_columns(sums, columns, (size_t)n, below, wants_plain, &found);
+    Py_END_ALLOW_THREADS
+    give_back(self);
+    done = is_added ? tuple_of(&found) : PyErr_NoMemory();
+    kernel_found_end(&found);
+done:
+    release_buffers(views, 2 * KERNEL_COLUMNS);
+    return done;
+}
+
 static PyObject *sums_cells(PyObject *self, PyObject *nothing) {
     kernel_sums *sums = borrow(self);
     PyObject *bytes;
@@ -235,6 +303,10 @@ static PyMethodDef sums_methods[] = {
      "hash below, float64 Age, Income, Purchases and int64 hash, and their lines; the lines of all plain rows, if\n"
      "wanted; float64 Age and Purchases of those without Income; int64 row and kind of rows without Age or Purchases,\n"
      "and their lines; the same of the odd rows. Stops early where about so many are drawn."},
+    {"add_columns", sums_add_columns, METH_VARARGS,
+     "add_columns(n, ages, incomes, purchases, below, wants_plain)\n--\n\n"
+     "Add the plain rows of n, as add_lines does, and return the same; lines are int64 numbers of rows. A column is a\n"
+     "tuple: its buffer of values and that of its validity bits, or None, where both begin, and one of KINDS."},
     {"cells", sums_cells, METH_NOARGS,
      "cells()\n--\n\nReturn rows of 8 int64, in any order: cell, n, u, u^2, v, v^2, Income and Purchases."},
     {"incomes", sums_incomes, METH_NOARGS,

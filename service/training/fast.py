@@ -4,13 +4,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from service.training.blocks import BLOCKS_AHEAD, Block, Lines, read_blocks
 from service.training.cells import Integers
+from service.training.column_reader import ColumnReader, ReadColumns
 from service.training.customers import CustomerReader
 from service.training.reject_texts import Found
 from service.training.row_reader import Begun, ReadRows, RowReader
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS: Final = 262_144
 """While modules are imported, the interpreter's lock is lost several times a batch, however large it is."""
+
+Part = TypeVar("Part")
 
 Parts = Sequence[tuple[memoryview, Begun | None]]
 """Lines, and what reads them already."""
@@ -107,15 +110,27 @@ def _add_text(intake: "Intake", lines: Lines, before: int, parse: Parse | None) 
     return records
 
 
+def read_columns(intake: "Intake", columns: ColumnReader) -> Iterator[None]:
+    """Take in a Parquet file by the kernel, and yield after every part of it."""
+    drawing = _tally(intake).census.drawing
+    batches = _read_ahead(intake.reader.file.batches(rows=BATCH_ROWS))
+    # One thread decodes, one adds up, and here is taken in what is left.
+    for raw, found in _read_ahead((raw, columns.read(raw.table, below=drawing.below)) for raw in batches):
+        _add_columns(intake, raw, found)
+        yield
+
+
 def read_table(intake: "Intake", parse: Callable[[pa.Table, CustomerReader], Block]) -> Iterator[None]:
     """Take in a Parquet file, and yield after every part of it."""
     batches = intake.reader.file.batches(rows=BATCH_ROWS)
     for raw, block in _read_ahead((raw, parse(raw.table, intake.reader)) for raw in batches):
-        _add_table(intake, raw, block)
+        intake.reader.count(len(block.missing) + len(block.places))
+        _reject_and_judge(intake, raw, missing=block.missing, blamed=block.blamed, odd=block.odd)
+        _add_plain(intake, block, _taker(raw, block.places))
         yield
 
 
-def _read_ahead(parts: Iterator[tuple[RawBatch, Block]]) -> Iterator[tuple[RawBatch, Block]]:
+def _read_ahead(parts: Iterator[Part]) -> Iterator[Part]:
     """Read each part in a thread while the one before it is taken in."""
     with ThreadPoolExecutor(max_workers=1) as threads:
         following = threads.submit(next, parts, None)
@@ -146,18 +161,31 @@ def _parse(file: CustomerFile, lines: bytes) -> pa.Table:
     return pa.concat_tables([part.table for part in file.parse_lines(lines)])
 
 
-def _add_table(intake: "Intake", raw: RawBatch, block: Block) -> None:
-    """Take in a part of a Parquet file."""
-    intake.reader.count(len(block.missing) + len(block.places))
-    if len(block.missing):
-        found = _find(intake, raw.records[block.missing], block.blamed)
-        intake.reject_rows(found, raw.table.take(pa.array(block.missing)))
-    if len(block.odd):
-        odd = raw.table.take(pa.array(block.odd))
-        for batch in intake.reader.judge(RawBatch(odd, raw.records[block.odd])):
+def _add_columns(intake: "Intake", raw: RawBatch, found: ReadColumns) -> None:
+    """Take in what was read of a part of a Parquet file."""
+    intake.reader.count(len(found.missing) + found.plain.used)
+    _reject_and_judge(intake, raw, missing=found.missing, blamed=found.blamed, odd=found.odd)
+    tally = _tally(intake)
+    tally.add_summed(found.plain, rows=_taker(raw, found.drawn), positions=intake.positions)
+    if intake.id_position is not None and len(found.used):
+        tally.add_ids(raw.table.column(intake.id_position).take(pa.array(found.used)))
+
+
+def _reject_and_judge(
+    intake: "Intake", raw: RawBatch, *, missing: Integers, blamed: Integers, odd: Integers
+) -> None:
+    """Take in the rows of a part of a Parquet file that are not plain."""
+    if len(missing):
+        found = _find(intake, raw.records[missing], blamed)
+        intake.reject_rows(found, raw.table.take(pa.array(missing)))
+    if len(odd):
+        for batch in intake.reader.judge(RawBatch(raw.table.take(pa.array(odd)), raw.records[odd])):
             intake.add(batch)
     intake.reject(None)
-    _add_plain(intake, block, lambda places: raw.table.take(pa.array(block.places[places])))
+
+
+def _taker(raw: RawBatch, rows: Integers) -> Callable[[Integers], pa.Table]:
+    return lambda places: raw.table.take(pa.array(rows[places]))
 
 
 def _add_plain(intake: "Intake", block: Block, rows: Callable[[Integers], pa.Table]) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from service.training import table_reader
 from service.training.blocks import Block, Lines, is_plain_file
+from service.training.column_reader import ColumnReader
 from service.training.columns import locate_columns
 from service.training.customers import CustomerBatch, CustomerReader
 from service.training.reject_texts import Found, Waiting, join_lines, join_rows
@@ -114,23 +114,24 @@ class Intake:
 
     def _fast_blocks(self, *, has_polars: bool) -> Iterator[None] | None:
         """Return what takes the file in block by block, None where nothing does."""
-        from service.training.fast import read_lines, read_table  # noqa: PLC0415  # it looks at this module
+        from service.training import fast  # noqa: PLC0415  # it looks at this module
 
         sums = self.tally.census.sums if isinstance(self.tally, CensusTally) else None
+        wants_plain = self.id_position is not None
         if self.reader.file.format == "parquet":
-            # Without the kernel polars sums up faster.
-            if isinstance(sums, KernelSums) and table_reader.reads(self.reader):
-                return read_table(self, table_reader.read_numbers)
+            if isinstance(sums, KernelSums) and ColumnReader.reads(self.reader):
+                columns = ColumnReader(self.reader, sums, wants_plain=wants_plain)
+                return fast.read_columns(self, columns)
             if has_polars:
                 from service.training.plain import parse_table  # noqa: PLC0415  # polars is optional
 
-                return read_table(self, parse_table)
+                return fast.read_table(self, parse_table)
             return None
         rows = None
         if isinstance(sums, KernelSums) and RowReader.reads(self.reader):
-            rows = RowReader(self.reader, sums, wants_plain=self.id_position is not None)
+            rows = RowReader(self.reader, sums, wants_plain=wants_plain)
         parse = _parse_by_polars if has_polars else None
-        return read_lines(self, rows, parse) if rows or parse else None
+        return fast.read_lines(self, rows, parse) if rows or parse else None
 
     def add(self, batch: CustomerBatch) -> None:
         """Take in a batch, and reject its bad rows."""

@@ -12,7 +12,7 @@ from service.features import AGE, INCOME, PURCHASES
 from service.training.cells import Integers
 from service.training.customers import CustomerReader
 from service.training.drawing import DRAWN, PRIME, find_limit
-from service.training.sums import KernelSums, Summed
+from service.training.sums import DRAWN_BYTES, UNUSUAL_ROW, KernelSums, Summed, read_drawn, read_summed
 
 _DELIMITERS: Final = frozenset(",;\t|:")
 _MOST_DRAWN: Final = 4 * DRAWN
@@ -29,9 +29,6 @@ Begun = Future[tuple[Any, ...]]
 
 _KEPT_BYTES: Final = 4 << 20
 """What is kept is taken in while other lines are read, in so small portions that these need not wait."""
-
-_DRAWN_ROW: Final = np.dtype([(AGE, "f8"), (INCOME, "f8"), (PURCHASES, "f8"), ("hash", "i8")])
-_UNUSUAL_ROW: Final = np.dtype([("record", "i8"), ("kind", "i8")])
 
 _KEPT: Final = (
     "drawn",
@@ -114,7 +111,7 @@ class RowReader:
 
     @property
     def _drawn(self) -> int:
-        return sum(map(len, self._kept["drawn"])) // _DRAWN_ROW.itemsize
+        return sum(map(len, self._kept["drawn"])) // DRAWN_BYTES
 
     @property
     def draws_all(self) -> bool:
@@ -164,7 +161,7 @@ class RowReader:
 
     def _cut(self) -> None:
         """Let go of those drawn who have the highest hashes."""
-        drawn = np.frombuffer(b"".join(self._kept["drawn"]), dtype=_DRAWN_ROW)
+        drawn = read_drawn(b"".join(self._kept["drawn"]))
         limit = find_limit(drawn["hash"])
         if limit is None:
             return
@@ -184,24 +181,15 @@ class RowReader:
             parts.clear()
         used, no_purchases = self._used, self._no_purchases
         self._used = self._no_purchases = 0
-        drawn = np.frombuffer(kept["drawn"], dtype=_DRAWN_ROW)
-        ages, purchases = np.frombuffer(kept["no_incomes"], dtype=np.float64).reshape(-1, 2).T
-        missing = np.frombuffer(kept["missing"], dtype=_UNUSUAL_ROW)
-        is_age = missing["kind"] == self._sums.extension.NO_AGE
+        missing = np.frombuffer(kept["missing"], dtype=UNUSUAL_ROW)
         return ReadRows(
-            plain=Summed(
-                used=used,
-                no_purchases=no_purchases,
-                no_incomes=(ages, purchases),
-                drawn=(drawn[AGE], drawn[INCOME], drawn[PURCHASES]),
-                hashes=drawn["hash"],
-            ),
+            plain=read_summed(kept["drawn"], kept["no_incomes"], used=used, no_purchases=no_purchases),
             drawn_lines=kept["drawn_lines"],
             plain_lines=kept["plain_lines"],
             missing=missing["record"],
-            blamed=np.where(is_age, self._order.index(AGE), self._order.index(PURCHASES)),
+            blamed=self._sums.blame(missing["kind"], self._order),
             missing_lines=kept["missing_lines"],
-            odd=np.frombuffer(kept["odd"], dtype=_UNUSUAL_ROW)["record"],
+            odd=np.frombuffer(kept["odd"], dtype=UNUSUAL_ROW)["record"],
             odd_lines=kept["odd_lines"],
         )
 
@@ -219,6 +207,6 @@ def _divide(text: memoryview, parts: int) -> list[memoryview]:
 
 def _number(rows: bytes, first: int) -> bytes:
     """Return rows with the numbers of their records."""
-    numbered = np.frombuffer(rows, dtype=_UNUSUAL_ROW).copy()
+    numbered = np.frombuffer(rows, dtype=UNUSUAL_ROW).copy()
     numbered["record"] += first
     return numbered.tobytes()

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from service.features import AGE, INCOME, PURCHASES
 from service.training.cells import LARGEST, UNITS, Cells, Floats, Integers
 from service.training.drawing import hash_customers
 from service.training.rounding import round_significant
@@ -63,6 +65,32 @@ class Summed:
     """Of those whose hash is low."""
     hashes: Integers
     """Of the same."""
+
+
+_DRAWN_ROW: Final = np.dtype([(AGE, "f8"), (INCOME, "f8"), (PURCHASES, "f8"), ("hash", "i8")])
+DRAWN_BYTES: Final = _DRAWN_ROW.itemsize
+"""Of one customer who was drawn, as the kernel returns it."""
+
+UNUSUAL_ROW: Final = np.dtype([("record", "i8"), ("kind", "i8")])
+"""As the kernel returns it."""
+
+
+def read_drawn(drawn: bytes) -> npt.NDArray[np.void]:
+    """Return who was drawn, as the kernel tells it: a record each with Age, Income, Purchases and hash."""
+    return np.frombuffer(drawn, dtype=_DRAWN_ROW)
+
+
+def read_summed(drawn: bytes, no_incomes: bytes, *, used: int, no_purchases: int) -> Summed:
+    """Return what the kernel tells of customers that it has added up."""
+    rows = read_drawn(drawn)
+    ages, purchases = np.frombuffer(no_incomes, dtype=np.float64).reshape(-1, 2).T
+    return Summed(
+        used=used,
+        no_purchases=no_purchases,
+        no_incomes=(ages, purchases),
+        drawn=(rows[AGE], rows[INCOME], rows[PURCHASES]),
+        hashes=rows["hash"],
+    )
 
 
 class Sums(Protocol):
@@ -151,6 +179,16 @@ class KernelSums:
         hashes = np.empty(len(columns[0]), dtype=np.int64)
         self._own.add(*map(np.ascontiguousarray, columns), hashes)
         return hashes
+
+    def blame(self, kinds: Integers, order: Sequence[str]) -> Integers:
+        """Return which of the sources is empty in rows that lack Age or Purchases.
+
+        Args:
+            kinds: Of these rows, as the kernel tells them.
+            order: Targets of the sources.
+        """
+        is_age = kinds == self.extension.NO_AGE
+        return np.where(is_age, order.index(AGE), order.index(PURCHASES))
 
     def finish(self) -> tuple[Cells, Incomes]:
         """Return all who have an Income."""
