@@ -4,7 +4,7 @@
  *
  * Lines are written, then mutated; half of them never are. Every row must be judged as a slow reader built on
  * strtod judges it, but that a number which the core does not take may be odd; of what was written plainly
- * nothing may. Pieces must give what the whole gives, and the sums be those of one customer after another. The
+ * nothing may. Pieces must give what the whole gives, columns of the same numbers too, and the sums be those of one customer after another. The
  * text lies at the very end of its own allocation, so that reading one byte too many is seen.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -319,6 +319,92 @@ static void check_pieces(kernel_lines *lines, kernel_sums *sums, const kernel_fo
     }
 }
 
+static int is_alike(const kernel_buffer *one, const kernel_buffer *other) {
+    return one->length == other->length && (!one->length || !memcmp(one->bytes, other->bytes, one->length));
+}
+
+/* Make up a row that is what a row of the lines was: the numbers, and a bit for each that is there. */
+static unsigned make_row(size_t row, const kernel_found *whole, reader *drawn, reader *missing, reader *odd,
+                         double *values) {
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        values[column] = 1.0 + (double)chance(90);
+    }
+    if (is_next(odd, row, KERNEL_ODD)) {
+        static const double WRONG[] = {-1.0, NAN, INFINITY, 1.1e100};
+        unsigned column = (unsigned)chance(KERNEL_COLUMNS);
+        odd->at += sizeof(kernel_unusual);
+        values[column] = column == KERNEL_AGE && chance(2) ? 0.0 : WRONG[chance(4)];
+        return chance(5) ? 7 : 0; /* all are missing in a blank row */
+    }
+    for (enum kernel_row kind = KERNEL_NO_AGE; kind <= KERNEL_NO_PURCHASES; kind++) {
+        if (is_next(missing, row, kind)) {
+            missing->at += sizeof(kernel_unusual);
+            return 7u & ~(kind == KERNEL_NO_AGE ? 1u : 4u) & ~(unsigned)(2 * chance(2));
+        }
+    }
+    memcpy(values, whole->drawn.bytes + drawn->at, KERNEL_COLUMNS * sizeof *values);
+    drawn->at += sizeof(kernel_drawn);
+    if (isnan(values[KERNEL_INCOME])) {
+        values[KERNEL_INCOME] = (double)chance(9); /* whatever stands where nothing is */
+        return 5;
+    }
+    return 7;
+}
+
+/* Read rows of numbers that are what the lines were, all plain ones being drawn: the same must be found. */
+static void check_columns(const kernel_lines *lines, kernel_sums *sums, const kernel_found *whole) {
+    size_t n = whole->n_rows, offset = chance(20), end = offset + n;
+    reader drawn = {&whole->drawn, 0}, missing = {&whole->missing, 0}, odd = {&whole->odd, 0};
+    kernel_numbers columns[KERNEL_COLUMNS];
+    kernel_found found = {0};
+    double *numbers[KERNEL_COLUMNS];
+    uint8_t *bits[KERNEL_COLUMNS];
+    unsigned all = 7;
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        numbers[column] = calloc(end + !end, sizeof(double));
+        bits[column] = malloc((end + 7) / 8 + !end);
+        memset(bits[column], (int)chance(256), (end + 7) / 8);
+    }
+    for (size_t row = 0; row < n; row++) {
+        double values[KERNEL_COLUMNS];
+        unsigned there = make_row(row, whole, &drawn, &missing, &odd, values);
+        size_t place = offset + row;
+        all &= there;
+        for (int column = 0; column < KERNEL_COLUMNS; column++) {
+            unsigned bit = 1u << place % 8;
+            numbers[column][place] = values[column];
+            bits[column][place / 8] = (uint8_t)((bits[column][place / 8] & ~bit) | (there >> column & 1 ? bit : 0));
+        }
+    }
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        columns[column] = (kernel_numbers){.values = (const uint8_t *)numbers[column],
+                                           .is_there = all >> column & 1 ? NULL : bits[column],
+                                           .offset = offset,
+                                           .kind = KERNEL_F8};
+    }
+    if (!kernel_sums_add_columns(sums, columns, n, MOST_HASH, 1, &found)) {
+        abort();
+    }
+    if (found.length != n || found.n_rows != n || found.n_plain != whole->n_plain ||
+        found.n_no_purchases != whole->n_no_purchases || found.n_odd != whole->n_odd || !found.has_more_plain) {
+        fail("columns are counted otherwise", lines, found.n_rows);
+    }
+    if (!is_alike(&found.drawn, &whole->drawn) || !is_alike(&found.no_incomes, &whole->no_incomes) ||
+        !is_alike(&found.missing, &whole->missing) || !is_alike(&found.odd, &whole->odd) ||
+        !is_alike(&found.drawn_lines, &found.plain_lines)) {
+        fail("columns give other rows", lines, n);
+    }
+    if (found.drawn_lines.length != found.n_plain * sizeof(int64_t) ||
+        found.missing_lines.length + found.odd_lines.length != (n - found.n_plain) * sizeof(int64_t)) {
+        fail("columns give other numbers of rows", lines, n);
+    }
+    for (int column = 0; column < KERNEL_COLUMNS; column++) {
+        free(numbers[column]);
+        free(bits[column]);
+    }
+    kernel_found_end(&found);
+}
+
 static size_t try_one(kernel_lines *lines, kernel_sums *sums, const char *text, size_t length, int is_mutated) {
     char *copy = malloc(length + !length);
     kernel_found found = {0};
@@ -348,6 +434,9 @@ static size_t try_one(kernel_lines *lines, kernel_sums *sums, const char *text, 
     }
     if (chance(4) == 0) {
         check_pieces(lines, sums, &found);
+    }
+    if (chance(4) == 0) {
+        check_columns(lines, sums, &found);
     }
     n_plain = found.n_plain;
     kernel_found_end(&found);

@@ -1,4 +1,4 @@
-"""Read the plain rows of Parquet by the compiled kernel: from the columns as Arrow holds them, without a copy."""
+"""Read the plain rows of Parquet by the compiled kernel, which takes columns as Arrow holds them."""
 
 from dataclasses import dataclass
 from typing import Any, Final

@@ -14,7 +14,8 @@ import pyarrow.parquet
 import pytest
 
 from service.settings import KernelUse
-from service.training import blocks, drawing, fast, plain, row_reader, table_reader
+from service.training import blocks, drawing, fast, plain, row_reader
+from service.training.column_reader import ColumnReader, ReadColumns
 from service.training.customers import read_customers
 from service.training.dataset import Dataset, Means, read_dataset
 from service.training.dialect import find_encoding
@@ -403,14 +404,14 @@ def test_numbers_of_every_type_are_read_alike(
 ) -> None:
     del extension
     monkeypatch.setattr(fast, "BATCH_ROWS", batch_rows)
-    found: list[blocks.Block] = []
-    by_numpy = table_reader.read_numbers
+    found: list[ReadColumns] = []
+    by_kernel_alone = ColumnReader.read
 
-    def read_numbers(*args: Any) -> blocks.Block:
-        found.append(by_numpy(*args))
+    def read_columns(*args: Any, **options: Any) -> ReadColumns:
+        found.append(by_kernel_alone(*args, **options))
         return found[-1]
 
-    monkeypatch.setattr(table_reader, "read_numbers", read_numbers)
+    monkeypatch.setattr(ColumnReader, "read", read_columns)
     columns = {
         "Age": numbers_of(kind, "Age", 4000),
         "Gender": pa.array(["f", "m"] * 2000),
@@ -429,7 +430,7 @@ def test_numbers_of_every_type_are_read_alike(
         and (income is None or 0 <= income <= 1e100)
         for age, income, purchases in zip(*(columns[name].to_pylist() for name in NUMBERS), strict=True)
     )
-    assert sum(len(block.places) for block in found) == plain
+    assert sum(one.plain.used for one in found) == plain
     usual, usual_rejects = read(path, tmp_path, large=300)
 
     assert by_kernel.report == usual.report
