@@ -37,4 +37,3 @@ def test_blocks_are_whole_lines_and_all_of_them(
 
 def test_a_last_line_may_have_no_end(tmp_path: Path) -> None:
     assert divide(tmp_path, [b"1,2,3\n", b"4,5,6"]) == [b"1,2,3\n", b"4,5,6\n"]
-    assert divide(tmp_path, []) == []
