@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nearest.h"
 #include "records.h"
 
 #define BLOCK KERNEL_BLOCK
@@ -47,30 +48,19 @@ static double log1p_exactly(double x) {
     return scale * LN2_HI - ((half_square - (tail + (scale * LN2_LO + correction))) - f);
 }
 
-/* Find the nearest centroid of each record; the first of those that are equally near. */
-static void assign(const kernel_model *model, int n, const double *restrict ages, const double *restrict powers,
-                   int64_t *restrict labels) {
-    double x[BLOCK], y[BLOCK], nearest[BLOCK];
-    for (int i = 0; i < n; i++) {
-        double transformed = model->is_log1p ? log1p_exactly(powers[i]) : powers[i];
-        x[i] = (ages[i] - model->mean[0]) / model->scale[0];
-        y[i] = (transformed - model->mean[1]) / model->scale[1];
-    }
-    for (int i = 0; i < n; i++) {
-        double dx = x[i] - model->x[0], dy = y[i] - model->y[0];
-        nearest[i] = dx * dx + dy * dy;
-        labels[i] = 0;
-    }
-    for (int label = 1; label < model->n_clusters; label++) {
-        double center_x = model->x[label], center_y = model->y[label];
+/* Find the nearest centroid of each record. */
+static void assign(const kernel_model *model, int n, const double *ages, const double *powers, int64_t *labels) {
+    double x[BLOCK], y[BLOCK], transformed[BLOCK], nearest[BLOCK];
+    size_t size = (size_t)n;
+    if (model->is_log1p) {
         for (int i = 0; i < n; i++) {
-            double dx = x[i] - center_x, dy = y[i] - center_y;
-            double squared = dx * dx + dy * dy;
-            int is_nearer = squared < nearest[i];
-            labels[i] = is_nearer ? label : labels[i];
-            nearest[i] = is_nearer ? squared : nearest[i];
+            transformed[i] = log1p_exactly(powers[i]);
         }
+        powers = transformed;
     }
+    kernel_scale(ages, size, model->mean[0], model->scale[0], x);
+    kernel_scale(powers, size, model->mean[1], model->scale[1], y);
+    kernel_find_nearest(x, y, size, model->x, model->y, (size_t)model->n_clusters, nearest, labels);
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------- */
