@@ -34,15 +34,11 @@ class Tally:
     failed: int = 0
 
 
-def suits_wrk(
-    port: int, path: str, *, body_path: Path, records: int, content_type: str, seconds: float
-) -> bool:
+def suits_wrk(port: int, path: str, *, body_path: Path, content_type: str, seconds: float) -> bool:
     """Ask a few times at most, and tell whether so many requests can be answered that wrk may cut some off.
 
-    It takes two thirds of the CPU time of our client, on a core that a second worker would have use for.
+    It takes three quarters of the CPU time of our client, on a core that a second worker would have use for.
     """
-    if records < LARGE:
-        return True
     if seconds < _LEAST_S:
         return False
     tally = Tally()

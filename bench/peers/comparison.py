@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.peers.client import load_server, suits_wrk
+from bench.peers.client import LARGE, load_server, suits_wrk
 from bench.peers.contenders import Contender, Kind, Media
 from bench.peers.dialects import Dialect, read_labels
 from bench.peers.environments import UnavailableError, programs_of, versions
@@ -207,13 +207,12 @@ class Comparison:
     ) -> Sample:
         media = workload.media if workload.media in contender.takes else contender.takes[0]
         body_path = write_body(self._folder, workload.records, media, workload.dialect_of(contender))
-        by_wrk = suits_wrk(
-            server.port,
-            contender.path,
-            body_path=body_path,
-            records=workload.records,
-            content_type=media,
-            seconds=seconds,
+        # Large bodies come from one client for all servers, but where it takes the cores that are measured.
+        by_wrk = workload.records < LARGE or (
+            workload.is_free
+            and suits_wrk(
+                server.port, contender.path, body_path=body_path, content_type=media, seconds=seconds
+            )
         )
         before_s = server.cpu_s()
         load = load_server(
