@@ -417,11 +417,12 @@ def test_numbers_of_every_type_are_read_alike(
         "Gender": pa.array(["f", "m"] * 2000),
         "Income": numbers_of(pa.float64() if kind.bit_width <= 16 else kind, "Income", 4000),
         "Purchases": numbers_of(kind, "Purchases", 4000),
+        "CustomerID": pa.array([number * 2 // 3 for number in range(4000)]),
     }
     path = tmp_path / "customers.parquet"
     pyarrow.parquet.write_table(pa.table(columns), path, row_group_size=1500)
 
-    by_kernel, rejects = read(path, tmp_path, "kernel", large=300)
+    by_kernel, rejects = read(path, tmp_path, "kernel", id_column="CustomerID", large=300)
     plain = sum(
         age is not None
         and 0 < age <= 1e100
@@ -431,10 +432,11 @@ def test_numbers_of_every_type_are_read_alike(
         for age, income, purchases in zip(*(columns[name].to_pylist() for name in NUMBERS), strict=True)
     )
     assert sum(one.plain.used for one in found) == plain
-    usual, usual_rejects = read(path, tmp_path, large=300)
+    usual, usual_rejects = read(path, tmp_path, id_column="CustomerID", large=300)
 
     assert by_kernel.report == usual.report
     assert by_kernel.report.rejected > 300
+    assert by_kernel.report.duplicate_ids
     assert rejects == usual_rejects
     assert by_kernel.cells is not None
     assert usual.cells is not None
