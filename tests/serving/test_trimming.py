@@ -82,7 +82,7 @@ def test_an_idle_connection_keeps_nothing_of_what_was_asked_and_answered(
             longest = max(longest, len(answer.read()))
             assert (answer.status, longest > 0) == (200, True)
 
-        # glibc keeps what is free at the end of a thread's own heap, up to twice the largest block ever freed,
+        # glibc keeps what is free at the end of a thread's own heap, up to twice the largest block freed,
         # and `malloc_trim` leaves it alone: an answer in each of the threads was seen. All would be 230 MB.
         left = LEFT + THREADS * longest
         wait_until(lambda: held_bytes(pid) - before < left, what="what was answered to be let go")
