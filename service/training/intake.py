@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from service.training import table_reader
 from service.training.blocks import Block, Lines, is_plain_file
 from service.training.column_reader import ColumnReader
 from service.training.columns import locate_columns
@@ -122,6 +123,9 @@ class Intake:
             if isinstance(sums, KernelSums) and ColumnReader.reads(self.reader):
                 columns = ColumnReader(self.reader, sums, wants_plain=wants_plain)
                 return fast.read_columns(self, columns)
+            # Without the kernel polars sums up faster.
+            if isinstance(sums, KernelSums) and table_reader.reads(self.reader):
+                return fast.read_table(self, table_reader.read_numbers)
             if has_polars:
                 from service.training.plain import parse_table  # noqa: PLC0415  # polars is optional
 

@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from service.settings import KernelUse
-from service.training import blocks, drawing, fast, plain, row_reader
+from service.training import blocks, drawing, fast, plain, row_reader, table_reader
 from service.training.column_reader import ColumnReader, ReadColumns
 from service.training.customers import read_customers
 from service.training.dataset import Dataset, Means, read_dataset
@@ -441,6 +441,33 @@ def test_numbers_of_every_type_are_read_alike(
     assert by_kernel.cells is not None
     assert usual.cells is not None
     assert by_kernel.cells.digest == usual.cells.digest
+
+
+def test_arithmetic_of_parquet_s_columns_is_read_fast_too(
+    extension: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del extension
+    found: list[blocks.Block] = []
+    by_numpy = table_reader.read_numbers
+
+    def read_numbers_of(*args: Any) -> blocks.Block:
+        found.append(by_numpy(*args))
+        return found[-1]
+
+    monkeypatch.setattr(table_reader, "read_numbers", read_numbers_of)
+    columns = {name: numbers_of(pa.float64(), name, 4000) for name in NUMBERS}
+    path = tmp_path / "customers.parquet"
+    pyarrow.parquet.write_table(pa.table(columns), path)
+    mapping = {"Income": "Income + Age"}
+
+    fast_one, rejects = read(path, tmp_path, "kernel", mapping=mapping, large=300)
+    usual, usual_rejects = read(path, tmp_path, mapping=mapping, large=300)
+
+    assert sum(block.rows for block in found) == 4000
+    assert (fast_one.report, rejects) == (usual.report, usual_rejects)
+    assert fast_one.cells is not None
+    assert usual.cells is not None
+    assert fast_one.cells.digest == usual.cells.digest
 
 
 def test_parquet_s_text_is_left_to_readers_of_text(extension: Any, tmp_path: Path) -> None:
