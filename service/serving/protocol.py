@@ -190,7 +190,7 @@ class ShortcutProtocol(WatchedProtocol):
         if answer is None:
             return False
         self.transport.write(answer)
-        state.total_requests += 1
+        state.total_requests += 1  # as _note does, without a call
         self.progress += STAGES
         self.body_bytes += length
         if not self._journal.is_awaited:
