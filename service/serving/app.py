@@ -31,6 +31,7 @@ from service.serving.signals.meter import Meter
 from service.serving.signals.routes import SignalRoutes, count_requests
 from service.serving.signals.source import ModelFacts, Source
 from service.serving.signals.tracing import Tracing
+from service.serving.trimming import share_one_heap
 from service.serving.watch import Watch
 from service.settings import Settings, Switch, read_settings
 
@@ -111,6 +112,7 @@ class SegmentationApp:
         """
         await receive()
         share_the_lock()
+        share_one_heap()
         if self._ticker:
             self._ticker.start()
         asyncio.get_running_loop().call_later(_WARM_S, threading.Thread(target=self.lane.warm).start)

@@ -28,6 +28,7 @@ from service.serving.loading import find_model, load_artifact
 from service.serving.privileges import drop_privileges
 from service.serving.protocol import ShortcutProtocol
 from service.serving.signals.board import Board
+from service.serving.trimming import HEAPS_VARIABLE
 from service.serving.watch import IDLE_S
 from service.settings import ALL_INTERFACES, Settings, variables
 from service.termination import ignore_sigterm
@@ -80,6 +81,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
     with _registry(settings) as folder:
         # Each worker builds the application for itself, from the environment.
         os.environ.update(_environment(dataclasses.replace(settings, registry=folder)))
+        os.environ.setdefault(HEAPS_VARIABLE, "1")  # uvicorn begins a thread in each before any code of ours
         shared = SharedArtifact.of(artifact) if artifact else None
         config = _config(AppFactory(board, shared), settings, factory=True)
         _Workers(config, [listener], on_ready=lambda: on_ready(url)).run()
