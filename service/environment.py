@@ -7,18 +7,18 @@ import dataclasses
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import NoneType
 from typing import Any, Final, TypeVar, get_args, get_type_hints
+
+import msgspec
 
 from service.errors import ConfigurationError
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """Hold where a field comes from, and which values it takes."""
 
     variables: tuple[str, ...]

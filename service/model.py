@@ -62,8 +62,7 @@ class Golden:
     """Ids of segments."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """Hold how surely each record belongs to its cluster; every array has the shape (n_samples,)."""
 
     clusters: npt.NDArray[np.int32]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from service.lazy import np, npt
 from service.transform import Transform, transform_all, transform_one
@@ -26,8 +27,7 @@ Pair = tuple[float, float]
 """One value for Age, one for Spending_Power."""
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(msgspec.Struct, frozen=True):
     """Hold the scaling and the centroids that divide the plane of [Age, Spending_Power]."""
 
     transform: Transform

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+import msgspec
+
 from service.artifact import SIGNATURE, SIGNATURE_BYTES, Artifact, Signer, read_artifact, repack
 from service.errors import ConfigurationError, MissingExtraError, UntrustedArtifactError
 
@@ -32,8 +34,7 @@ _PUBLIC: Final = "PUBLIC KEY"
 _PRIVATE: Final = "PRIVATE KEY"
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(msgspec.Struct, frozen=True):
     """Hold a key that verifies."""
 
     raw: bytes

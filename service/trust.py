@@ -2,9 +2,10 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+import msgspec
 
 from service.artifact import MODEL, Artifact, read_artifact
 from service.errors import ConfigurationError, UntrustedArtifactError
@@ -18,8 +19,7 @@ _BEGIN: Final = "-----BEGIN "
 _SHA256: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(msgspec.Struct, frozen=True):
     """Hold what an artifact must have to be used; by default nothing."""
 
     keys: tuple[PublicKey, ...] = ()

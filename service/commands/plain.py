@@ -6,22 +6,22 @@ start of a server. Plain are `--name value` and `--name=value` with names in ful
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
+
+import msgspec
 
 _MOST: Final = 2**32 - 1
 """Of numbers: the largest seed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(msgspec.Struct, frozen=True):
     """Say which words a command takes; all but the names of files are options."""
 
     texts: frozenset[str] = frozenset()
     numbers: frozenset[str] = frozenset()
     """Whole, and not negative."""
-    choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    choices: Mapping[str, frozenset[str]] = {}
     """Texts that are one of a few."""
     lists: frozenset[str] = frozenset()
     """Texts that may be given more than once."""

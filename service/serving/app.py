@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from service import contract
 from service.artifact import Artifact
@@ -153,8 +154,7 @@ def create_app(
     return SegmentationApp(artifact, settings, board=board or Board())
 
 
-@dataclass(frozen=True, slots=True)
-class AppFactory:
+class AppFactory(msgspec.Struct, frozen=True):
     """Make the application that the environment asks for, in each server process."""
 
     board: Board

@@ -6,10 +6,10 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Final, TypeVar
 
+import msgspec
 import orjson
 
 from service import contract
@@ -32,8 +32,7 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """Hold one accepted invocation."""
 
     call: RuntimeCall

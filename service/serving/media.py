@@ -1,9 +1,10 @@
 """Negotiate content types: which reader a payload needs, which writer its answer gets, in what detail."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 from service.contract import CUSTOM_ATTRIBUTES_HEADER, MAX_CUSTOM_ATTRIBUTES
 from service.errors import InvalidPayloadError, NotAcceptableError, UnsupportedContentTypeError
@@ -54,8 +55,7 @@ _OPTIONS: Final = {"detail": ("labels", "full"), "on_error": tuple(OnError)}
 _NOT_VISIBLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Hold how one kind of request is answered; requests with the same headers share one."""
 
     reader: Reader

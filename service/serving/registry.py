@@ -12,11 +12,11 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 _HEADER: Final = struct.Struct("=QQQQQ")
@@ -28,8 +28,7 @@ _COMPACT_BYTES: Final = 1024 * 1024
 _COMPACT_RATIO: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """Hold what is known of a loaded model everywhere, whether or not this worker has used it yet."""
 
     name: str

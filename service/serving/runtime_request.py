@@ -5,9 +5,10 @@ Source: botocore, `sagemaker-runtime/2017-05-13/service-2.json`.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, NoReturn
+
+import msgspec
 
 from service import contract
 from service.serving.headers import InvocationHeaders
@@ -72,8 +73,7 @@ _CONTENT_TYPE: Final = {Operation.ASYNC: f"{_PREFIX}content-type"}
 _ACCEPT: Final = {Operation.INVOKE: "accept"}
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeCall:
+class RuntimeCall(msgspec.Struct, frozen=True):
     """Hold one call."""
 
     endpoint: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, Self
 
+import msgspec
 import orjson
 
 from service.features import FEATURE_NAMES
@@ -24,8 +24,7 @@ _LEAST_SHARE: Final = 1e-4
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(msgspec.Struct, frozen=True):
     """Hold how one feature was spread in the training data."""
 
     edges: tuple[float, ...]
@@ -50,8 +49,7 @@ class Feature:
         return cls(edges, shares)
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(msgspec.Struct, frozen=True):
     """Hold what the training data looked like."""
 
     features: tuple[Feature, Feature]
@@ -65,8 +63,7 @@ class Baseline:
         return self.features[0].edges, self.features[1].edges
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(msgspec.Struct, frozen=True):
     """Hold how far traffic has moved, and on how many records that rests."""
 
     records: int

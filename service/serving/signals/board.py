@@ -12,10 +12,11 @@ import os
 import time
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import reduction
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from service.lazy import np, npt
 from service.serving.handover import take_memory
@@ -41,8 +42,7 @@ _SIZE_BYTES: Final = (_ROWS_END + N_TICKS * _SNAPSHOT_CELLS) * _CELL_BYTES
 _SNAPSHOT_LOCK: Final = _ROWS
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True):
     """Describe a process that counts, or did last in its row."""
 
     row: int

@@ -1,9 +1,10 @@
 """Read what a process takes of the machine, where /proc tells it."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
@@ -13,8 +14,7 @@ _THREADS_FIELD: Final = 17
 """utime and stime, num_threads, rss, counted after the command's name. Source: proc_pid_stat(5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(msgspec.Struct, frozen=True):
     """Hold what a running process takes."""
 
     resident_bytes: int

@@ -1,17 +1,17 @@
 """Gather what is shown of a server: the model that it serves, and the counts of all its workers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
+
+import msgspec
 
 from service.artifact import TRAINING, Artifact
 from service.serving.signals.baseline import Baseline, read_baseline
 from service.serving.signals.board import Board
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
+class ModelFacts(msgspec.Struct, frozen=True):
     """Hold what signals say of a model."""
 
     version: str
@@ -39,8 +39,7 @@ class ModelFacts:
         return len(self.segments)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Hold what /metrics and /live read."""
 
     board: Board
