@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.client
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -89,6 +90,20 @@ def processes(pid: int) -> list[int]:
     return [pid, *map(int, children)]
 
 
+def settled(held: Callable[[], int]) -> int:
+    """Return what is held once it has not grown for two seconds: modules are still imported after a start."""
+    most, since_s = 0, time.monotonic()
+
+    def has_settled() -> bool:
+        nonlocal most, since_s
+        if (now := held()) > most:
+            most, since_s = now, time.monotonic()
+        return time.monotonic() - since_s > 2
+
+    wait_until(has_settled, what="imports to end")
+    return held()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_threads_that_answered_large_payloads_keep_nothing(
     start: Starter, store_path: Path, workers: int
@@ -105,8 +120,8 @@ def test_threads_that_answered_large_payloads_keep_nothing(
         return sum(map(held_bytes, processes(server.process.pid)))
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(ask, [plain(10_000)] * 8))  # imports what it needs
-        before = held()
+        list(pool.map(ask, [plain(10_000)] * 8))
+        before = settled(held)
         list(pool.map(ask, [plain(300_000)] * 4))
 
     most = workers * LEFT / 2
@@ -156,6 +171,17 @@ def test_little_is_not_worth_the_while_until_it_is_much(ran: list[Callable[[], N
         assert len(ran) == 1
 
     asyncio.run(run())
+
+
+def test_a_number_of_heaps_that_the_environment_names_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(trimming.HEAPS_VARIABLE, raising=False)
+    asked: list[str] = []
+    monkeypatch.setattr(trimming, "_find_in_c", asked.append)
+    trimming.share_one_heap()
+    assert asked == ["mallopt"]
+    monkeypatch.setenv(trimming.HEAPS_VARIABLE, "4")
+    trimming.share_one_heap()
+    assert asked == ["mallopt"]
 
 
 def test_a_library_without_heaps_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
