@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 from service.lazy import np, npt
 from service.transform import Transform, transform_all, transform_one
@@ -27,7 +26,8 @@ Pair = tuple[float, float]
 """One value for Age, one for Spending_Power."""
 
 
-class Partition(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Partition:
     """Hold the scaling and the centroids that divide the plane of [Age, Spending_Power]."""
 
     transform: Transform
