@@ -114,7 +114,7 @@ def test_threads_that_answered_large_payloads_keep_nothing(
     def ask(body: bytes) -> None:
         with httpx.Client(base_url=server.url, timeout=DEADLINE_S) as client:
             for _ in range(3):
-                assert client.post("/invocations", content=body).status_code in {200, 503}
+                assert client.post("/invocations", content=body).status_code == 200
 
     def held() -> int:
         return sum(map(held_bytes, processes(server.process.pid)))
